@@ -1,0 +1,1 @@
+//! What runs on this machine now: units, listening sockets, containers.

@@ -1,0 +1,1 @@
+//! Health probes over HTTP, TCP and the protocols of the databases.

@@ -1,0 +1,1 @@
+//! The model of stack.json: what a host or a user declared.

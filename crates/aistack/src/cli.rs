@@ -1,0 +1,48 @@
+//! The command line: one subcommand a module below [`crate::commands`].
+//!
+//! Exit codes are the same for every command: 0 as it should be, 1 something
+//! is not, 2 could not run (usage, unreadable input, wrong schema).
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands;
+
+/// What a command found: the process's exit code when it ran to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything is as it should be (exit code 0).
+    AsDeclared,
+    /// Something is not (exit code 1); the command has said what.
+    Differs,
+}
+
+/// Describes, checks and runs a machine's local AI stack.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = "Exit codes: 0 as it should be, 1 something is not, 2 could not run.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Facts(commands::facts::Args),
+}
+
+/// Parses the command line, runs the command and turns its result into an exit code.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Facts(args) => commands::facts::run(&args),
+    };
+    match result {
+        Ok(Verdict::AsDeclared) => ExitCode::SUCCESS,
+        Ok(Verdict::Differs) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("aistack: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}
