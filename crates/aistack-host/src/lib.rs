@@ -1,1 +1,13 @@
-//! What runs on this machine now: units, listening sockets, containers.
+//! What runs on this machine now: units, listening sockets, containers, and
+//! what rootless containers need of the host.
+//!
+//! Files say it where files can ([`sockets`], [`scope`], both read below a
+//! root). systemctl and podman are the two programs that are driven; each sits
+//! behind one module with typed answers ([`systemd`], [`podman`]).
+
+pub mod command;
+pub mod podman;
+pub mod scope;
+pub mod sockets;
+pub mod systemd;
+pub mod users;

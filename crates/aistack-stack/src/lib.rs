@@ -1,1 +1,16 @@
-//! The model of stack.json: what a host or a user declared.
+//! The model of `stack.json`: what one scope of one host declared.
+//!
+//! The format is `docs/schemas/stack.schema.json`; the Nix modules write it and
+//! the tools know nothing else of the Nix side. [`Stack::load`] reads a file and
+//! gives either a stack whose parts agree with each other, or one error that
+//! says which file, which place in it, and what to do.
+
+mod load;
+mod model;
+mod validate;
+
+pub use load::{LoadError, MAX_BYTES, default_path};
+pub use model::{
+    Backend, DataDirectory, Gpu, HttpProbe, Image, Metrics, Mode, Owner, Port, Probe, Protocol,
+    RequiredPath, SCHEMA, Scope, Secret, Service, SocketProbe, Stack,
+};

@@ -1,0 +1,296 @@
+//! Finding programs and running them within a bounded time.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Where programs are when `PATH` doesn't say so: units and activation scripts
+/// run with a short `PATH`. NixOS's set-uid wrappers first, since only they can
+/// map ranges of user ids.
+pub const USUAL_DIRECTORIES: [&str; 6] = [
+    "/run/wrappers/bin",
+    "/run/current-system/sw/bin",
+    "/usr/bin",
+    "/bin",
+    "/usr/local/bin",
+    "/usr/sbin",
+];
+
+/// Why a program gave no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// It is in none of the directories.
+    #[error(
+        "{program} was not found in PATH nor in {}: install it or add its directory to PATH",
+        USUAL_DIRECTORIES.join(", ")
+    )]
+    NotFound {
+        /// Name of the program.
+        program: &'static str,
+    },
+    /// It could not be started.
+    #[error("{} could not be started: {source}", program.display())]
+    Start {
+        /// Path of the program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It ran for too long and was killed.
+    #[error("`{command}` gave no answer within {} s and was stopped", limit.as_secs())]
+    TimedOut {
+        /// The command line.
+        command: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// It ended with an error.
+    #[error("`{command}` failed ({status}): {}", said(stderr))]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it wrote to its standard error.
+        stderr: String,
+    },
+}
+
+fn said(stderr: &str) -> &str {
+    if stderr.is_empty() {
+        "it said nothing"
+    } else {
+        stderr
+    }
+}
+
+/// What a program wrote and how it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The command line, for messages.
+    pub command: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Standard output.
+    pub stdout: Vec<u8>,
+    /// Standard error, trimmed.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// The error that says how this ended.
+    #[must_use]
+    pub fn into_error(self) -> CommandError {
+        CommandError::Failed {
+            command: self.command,
+            status: self.status,
+            stderr: self.stderr,
+        }
+    }
+}
+
+/// Where a program is: in `path` (the value of `PATH`) first, then in `more`
+/// and the [`USUAL_DIRECTORIES`], all below `root`.
+#[must_use]
+pub fn find(
+    root: &Path,
+    path: Option<&OsStr>,
+    more: &[PathBuf],
+    program: &str,
+) -> Option<PathBuf> {
+    let listed = path.map(std::env::split_paths).into_iter().flatten();
+    listed
+        .filter(|directory| directory.is_absolute())
+        .chain(more.iter().cloned())
+        .chain(USUAL_DIRECTORIES.iter().map(PathBuf::from))
+        .map(|directory| below(root, &directory).join(program))
+        .find(|candidate| is_executable(candidate))
+}
+
+fn is_executable(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+}
+
+/// `path` as it lies below `root`.
+#[must_use]
+pub fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+/// `PATH` with the usual directories after what it has, for programs that look
+/// for helpers of their own (podman for newuidmap).
+#[must_use]
+pub fn extended_path(path: Option<&OsStr>) -> OsString {
+    let mut directories: Vec<PathBuf> = path
+        .map(std::env::split_paths)
+        .into_iter()
+        .flatten()
+        .collect();
+    for usual in USUAL_DIRECTORIES.iter().map(PathBuf::from) {
+        if !directories.contains(&usual) {
+            directories.push(usual);
+        }
+    }
+    std::env::join_paths(directories)
+        .unwrap_or_else(|_| path.map(OsStr::to_owned).unwrap_or_default())
+}
+
+/// The command line as a person would type it, for messages.
+#[must_use]
+pub fn line(command: &Command) -> String {
+    let name = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(command.get_program());
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// Runs `command` with `input` on its standard input until it ends, at most
+/// `limit` long, and keeps what it writes.
+///
+/// # Errors
+/// When it can't be started or doesn't end in time. A status that isn't zero is
+/// no error here: see [`Finished::status`].
+pub fn run(
+    mut command: Command,
+    input: Option<Vec<u8>>,
+    limit: Duration,
+) -> Result<Finished, CommandError> {
+    let deadline = Instant::now() + limit;
+    let text = line(&command);
+    let program = PathBuf::from(command.get_program());
+    let mut child = command
+        .stdin(if input.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|source| CommandError::Start { program, source })?;
+
+    if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
+        // A program that ends without reading closes the pipe; its status tells.
+        thread::spawn(move || drop(pipe.write_all(&input)));
+    }
+    // Threads of their own, not joined: a grandchild that keeps a pipe open
+    // must not keep us.
+    let stdout = collect(child.stdout.take());
+    let stderr = collect(child.stderr.take());
+    let wait = |end: &mpsc::Receiver<Vec<u8>>| {
+        end.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            .ok()
+    };
+    if let (Some(stdout), Some(stderr)) = (wait(&stdout), wait(&stderr)) {
+        // Both pipes are closed, so it has ended or is about to.
+        loop {
+            match child.try_wait() {
+                Ok(Some(status)) => {
+                    return Ok(Finished {
+                        command: text,
+                        status,
+                        stdout,
+                        stderr: String::from_utf8_lossy(&stderr).trim().to_owned(),
+                    });
+                }
+                Ok(None) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_micros(200));
+                }
+                _ => break,
+            }
+        }
+    }
+    // Already gone is as good as killed; the wait takes it off the process table.
+    drop(child.kill());
+    drop(child.wait());
+    Err(CommandError::TimedOut {
+        command: text,
+        limit,
+    })
+}
+
+fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before an error still counts.
+            drop(pipe.read_to_end(&mut bytes));
+        }
+        drop(sender.send(bytes));
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn input_reaches_the_program_and_output_comes_back() {
+        let done = run(
+            shell("cat; echo bad >&2; exit 3"),
+            Some(b"value".to_vec()),
+            Duration::from_secs(10),
+        )
+        .unwrap();
+        assert_eq!(done.stdout, b"value");
+        assert_eq!(done.stderr, "bad");
+        assert_eq!(done.status.code(), Some(3));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_stopped_even_with_a_grandchild_on_its_pipes() {
+        let start = Instant::now();
+        let error = run(shell("sleep 30 & sleep 30"), None, Duration::from_millis(200));
+        assert!(matches!(error, Err(CommandError::TimedOut { .. })), "{error:?}");
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn much_output_does_not_block() {
+        let done = run(
+            shell("head -c 1000000 /dev/zero; head -c 1000000 /dev/zero >&2"),
+            None,
+            Duration::from_secs(10),
+        )
+        .unwrap();
+        assert_eq!(done.stdout.len(), 1_000_000);
+    }
+
+    #[test]
+    fn path_comes_before_the_usual_directories_and_files_must_be_executable() {
+        let root = tempfile::tempdir().unwrap();
+        let make = |path: &str, mode: u32| {
+            let file = root.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(&file, "").unwrap();
+            std::fs::set_permissions(&file, PermissionsExt::from_mode(mode)).unwrap();
+            file
+        };
+        let usual = make("usr/bin/podman", 0o755);
+        let path = OsStr::new("/opt/a:relative:/opt/b");
+        let found = || find(root.path(), Some(path), &[], "podman");
+        assert_eq!(found(), Some(usual));
+        make("opt/a/podman", 0o644);
+        let listed = make("opt/b/podman", 0o755);
+        assert_eq!(found(), Some(listed));
+        assert_eq!(find(root.path(), None, &[], "absent"), None);
+    }
+}

@@ -1,0 +1,118 @@
+//! podman, as far as the stack needs it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::command::{self, CommandError, Finished, extended_path, find};
+
+/// How long a question about the local storage may take; another podman that
+/// pulls can hold its lock for a while.
+const QUESTION_LIMIT: Duration = Duration::from_secs(120);
+
+/// The largest secret that podman takes, in bytes (`secrets.go`: "secret data
+/// must be larger than 0 and less than 512000 bytes").
+pub const MAX_SECRET_BYTES: usize = 511_999;
+
+/// The podman program.
+#[derive(Clone, Debug)]
+pub struct Podman {
+    program: PathBuf,
+    path: OsString,
+}
+
+impl Podman {
+    /// Finds the program in `path` (the value of `PATH`), then in the usual places.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn new(path: Option<&OsStr>) -> Result<Self, CommandError> {
+        let program = find(Path::new("/"), path, &[], "podman")
+            .ok_or(CommandError::NotFound { program: "podman" })?;
+        Ok(Self {
+            program,
+            path: extended_path(path),
+        })
+    }
+
+    fn command(&self, arguments: &[&OsStr]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.env("PATH", &self.path).args(arguments);
+        command
+    }
+
+    fn ask(&self, arguments: &[&OsStr], input: Option<Vec<u8>>) -> Result<Finished, CommandError> {
+        command::run(self.command(arguments), input, QUESTION_LIMIT)
+    }
+
+    /// Whether the local storage has the image (`podman image exists`: 0 yes, 1 no).
+    ///
+    /// # Errors
+    /// When podman can't be run or can't look.
+    pub fn image_exists(&self, reference: &str) -> Result<bool, CommandError> {
+        let done = self.ask(
+            &["image", "exists", reference].map(OsStr::new),
+            None,
+        )?;
+        match done.status.code() {
+            Some(0) => Ok(true),
+            Some(1) => Ok(false),
+            _ => Err(done.into_error()),
+        }
+    }
+
+    /// Pulls the image, with podman's progress on the standard error.
+    ///
+    /// # Errors
+    /// When podman can't be run or the pull fails.
+    pub fn pull(&self, reference: &str) -> Result<(), CommandError> {
+        let command = self.command(&["pull", "--quiet", reference].map(OsStr::new));
+        self.watch(command)
+    }
+
+    /// Loads the images of an archive, with podman's words on the standard error.
+    ///
+    /// # Errors
+    /// When podman can't be run or doesn't take the archive.
+    pub fn load(&self, archive: &Path) -> Result<(), CommandError> {
+        let command =
+            self.command(&["load".as_ref(), "--input".as_ref(), archive.as_os_str()]);
+        self.watch(command)
+    }
+
+    /// Runs it as long as it takes, with its own output shown as it comes.
+    fn watch(&self, mut command: Command) -> Result<(), CommandError> {
+        let line = command::line(&command);
+        let status = command.stdin(Stdio::null()).status().map_err(|source| {
+            CommandError::Start {
+                program: self.program.clone(),
+                source,
+            }
+        })?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(CommandError::Failed {
+                command: line,
+                status,
+                stderr: "see its messages above".to_owned(),
+            })
+        }
+    }
+
+    /// Makes or replaces a secret. The value goes through a pipe: it is never
+    /// on a command line or in the environment, where others could read it.
+    ///
+    /// # Errors
+    /// When podman can't be run or doesn't take it.
+    pub fn replace_secret(&self, name: &str, value: Vec<u8>) -> Result<(), CommandError> {
+        let arguments = ["secret", "create", "--replace", name, "-"].map(OsStr::new);
+        let done = self.ask(&arguments, Some(value))?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(done.into_error())
+        }
+    }
+}

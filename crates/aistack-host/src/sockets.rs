@@ -1,0 +1,188 @@
+//! Sockets that wait for peers, from `/proc/net/{tcp,tcp6,udp,udp6}`.
+//!
+//! Format: the kernel's `Documentation/networking/proc_net_tcp.rst`. The second
+//! column is `ADDRESS:PORT` in hexadecimal, the address as 32-bit words in the
+//! machine's byte order, the port as a number; the fourth is the state: `0A`
+//! (`TCP_LISTEN`) for TCP, `07` (`TCP_CLOSE`, i.e. unconnected) for UDP.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use crate::command::below;
+
+/// Why the sockets could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SocketsError {
+    /// A table is missing or unreadable.
+    #[error("{} cannot be read: {source}; is /proc mounted here?", path.display())]
+    Unreadable {
+        /// The table.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A line isn't in the kernel's format.
+    #[error("{} has a line that is not in the kernel's format: {line:?}", path.display())]
+    Garbled {
+        /// The table.
+        path: PathBuf,
+        /// The line, shortened.
+        line: String,
+    },
+}
+
+/// Every socket of this network namespace that waits for peers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listening {
+    tcp: BTreeSet<SocketAddr>,
+    udp: BTreeSet<SocketAddr>,
+}
+
+/// Transport of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// How a declared address and port relate to what listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// It listens on the declared address.
+    AsDeclared,
+    /// It listens on an address that includes the declared one and more.
+    Wider(IpAddr),
+    /// The port is open, but on other addresses only.
+    Elsewhere(Vec<IpAddr>),
+    /// Nothing listens on the port.
+    Nothing,
+}
+
+impl Listening {
+    /// Reads the four tables below `root`. A kernel without IPv6 has no `tcp6`
+    /// and `udp6`, and one without UDP no `udp`; `tcp` must be there.
+    ///
+    /// # Errors
+    /// When a table can't be read or isn't in the kernel's format.
+    pub fn read(root: &Path) -> Result<Self, SocketsError> {
+        let mut found = Self::default();
+        for (table, transport, required) in [
+            ("tcp", Transport::Tcp, true),
+            ("tcp6", Transport::Tcp, false),
+            ("udp", Transport::Udp, false),
+            ("udp6", Transport::Udp, false),
+        ] {
+            let path = below(root, &Path::new("/proc/net").join(table));
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !required => continue,
+                Err(source) => return Err(SocketsError::Unreadable { path, source }),
+            };
+            for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
+                match entry(line, transport) {
+                    Some(Entry::Waiting(socket)) => {
+                        found.of_mut(transport).insert(socket);
+                    }
+                    Some(Entry::Other) => {}
+                    None => {
+                        return Err(SocketsError::Garbled {
+                            path,
+                            line: line.chars().take(80).collect(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// The sockets of one transport, in order of address.
+    #[must_use]
+    pub fn of(&self, transport: Transport) -> &BTreeSet<SocketAddr> {
+        match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+        }
+    }
+
+    fn of_mut(&mut self, transport: Transport) -> &mut BTreeSet<SocketAddr> {
+        match transport {
+            Transport::Tcp => &mut self.tcp,
+            Transport::Udp => &mut self.udp,
+        }
+    }
+
+    /// Compares a declared socket with what listens.
+    ///
+    /// A socket on `::` also takes IPv4 peers (unless it asked for IPv6 alone,
+    /// which the tables don't show), so it is what `0.0.0.0` declares: programs
+    /// in Go open `::` for it.
+    #[must_use]
+    pub fn exposure(&self, transport: Transport, declared: SocketAddr) -> Exposure {
+        let wanted = declared.ip().to_canonical();
+        let seen: BTreeSet<IpAddr> = self
+            .of(transport)
+            .iter()
+            .filter(|socket| socket.port() == declared.port())
+            .map(|socket| socket.ip().to_canonical())
+            .collect();
+        let any_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let any_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        if seen.is_empty() {
+            Exposure::Nothing
+        } else if seen.contains(&wanted) || (wanted == any_v4 && seen.contains(&any_v6)) {
+            Exposure::AsDeclared
+        } else if seen.contains(&any_v6) {
+            Exposure::Wider(any_v6)
+        } else if wanted.is_ipv4() && seen.contains(&any_v4) {
+            Exposure::Wider(any_v4)
+        } else {
+            Exposure::Elsewhere(seen.into_iter().collect())
+        }
+    }
+}
+
+enum Entry {
+    Waiting(SocketAddr),
+    Other,
+}
+
+fn entry(line: &str, transport: Transport) -> Option<Entry> {
+    let mut columns = line.split_ascii_whitespace();
+    let local = columns.nth(1)?;
+    let peer = columns.next()?;
+    let state = u8::from_str_radix(columns.next()?, 16).ok()?;
+    let local = socket(local)?;
+    let waiting = match transport {
+        Transport::Tcp => state == 0x0A,
+        Transport::Udp => state == 0x07 && socket(peer)?.port() == 0,
+    };
+    Some(if waiting {
+        Entry::Waiting(local)
+    } else {
+        Entry::Other
+    })
+}
+
+fn socket(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let word = |at: usize| {
+        let digits = address.get(at * 8..at * 8 + 8)?;
+        Some(u32::from_str_radix(digits, 16).ok()?.to_ne_bytes())
+    };
+    let ip = match address.len() {
+        8 => IpAddr::from(word(0)?),
+        32 => {
+            let bytes = [word(0)?, word(1)?, word(2)?, word(3)?].concat();
+            IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?)
+        }
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
+}

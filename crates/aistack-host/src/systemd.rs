@@ -1,0 +1,271 @@
+//! Units, as `systemctl show` describes them.
+//!
+//! The output is the documented, stable one of systemctl(1): `Key=Value` lines,
+//! a block a unit, blocks apart by an empty line, in the order that was asked.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::command::{self, CommandError, Finished, find};
+
+/// How long `systemctl show` may take: it answers in milliseconds or hangs.
+const SHOW_LIMIT: Duration = Duration::from_secs(10);
+
+const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NRestarts,\
+ExecMainStatus,ActiveEnterTimestamp,StateChangeTimestamp,StateChangeTimestampMonotonic";
+
+/// Whose systemd is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manager {
+    /// The machine's.
+    System,
+    /// The one of the user who runs this program.
+    User,
+}
+
+/// Why systemd could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemdError {
+    /// systemctl gave no answer.
+    #[error("systemd could not be asked: {0}")]
+    Command(#[from] CommandError),
+    /// The answer lacks a unit that was asked for.
+    #[error("`systemctl show` said nothing of {unit}")]
+    Missing {
+        /// The unit.
+        unit: String,
+    },
+}
+
+/// One unit's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// `loaded`, `not-found`, `bad-setting`, `error`, `masked`.
+    pub load: String,
+    /// `active`, `reloading`, `inactive`, `failed`, `activating`, `deactivating`.
+    pub active: String,
+    /// The unit type's finer state: `running`, `exited`, `start-pre`, `auto-restart` …
+    pub sub: String,
+    /// Why it ended last: `success`, `exit-code`, `signal`, `timeout`, `oom-kill` …
+    pub result: String,
+    /// How many times systemd restarted it since it was last started by hand.
+    pub restarts: Option<u32>,
+    /// Exit status of the main process when it ended last.
+    pub exit_status: Option<i32>,
+    /// When it last became active, in systemd's words; none: never since boot.
+    pub active_since: Option<String>,
+    /// When its state last changed, in systemd's words.
+    pub changed: Option<String>,
+    /// The same on the monotonic clock, since boot.
+    pub changed_monotonic: Option<Duration>,
+}
+
+impl UnitState {
+    /// Whether it is up (a unit that reloads still is).
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// Whether systemd knows the unit.
+    #[must_use]
+    pub fn is_loaded(&self) -> bool {
+        self.load == "loaded"
+    }
+
+    /// Whether it ended badly.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.active == "failed" || !matches!(self.result.as_str(), "success" | "")
+    }
+
+    /// How long it has been in this state, on the monotonic clock.
+    #[must_use]
+    pub fn unchanged_for(&self) -> Option<Duration> {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let now = Duration::try_from(now).ok()?;
+        Some(now.saturating_sub(self.changed_monotonic?))
+    }
+
+    /// State and, where it says more, the reason: `failed (exit-code, status 1)`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        if !self.is_loaded() {
+            return self.load.clone();
+        }
+        match (self.active.as_str(), self.result.as_str()) {
+            ("failed", "exit-code") => format!(
+                "failed (exit-code, status {})",
+                self.exit_status
+                    .map_or_else(|| "unknown".to_owned(), |status| status.to_string())
+            ),
+            ("failed", result) => format!("failed ({result})"),
+            (active, _) => format!("{active} ({})", self.sub),
+        }
+    }
+}
+
+/// systemctl, for one manager.
+#[derive(Clone, Debug)]
+pub struct Systemctl {
+    program: PathBuf,
+    manager: Manager,
+    runtime_dir: Option<PathBuf>,
+}
+
+impl Systemctl {
+    /// Finds the program in `path` (the value of `PATH`), then in the usual places.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn new(manager: Manager, path: Option<&OsStr>) -> Result<Self, CommandError> {
+        let program =
+            find(Path::new("/"), path, &[], "systemctl").ok_or(CommandError::NotFound {
+                program: "systemctl",
+            })?;
+        // `su` and `sudo` leave it unset, and systemctl --user can't find its manager then.
+        let runtime_dir = (manager == Manager::User
+            && std::env::var_os("XDG_RUNTIME_DIR").is_none())
+        .then(|| PathBuf::from(format!("/run/user/{}", crate::users::effective_uid())))
+        .filter(|directory| directory.is_dir());
+        Ok(Self {
+            program,
+            manager,
+            runtime_dir,
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        if self.manager == Manager::User {
+            command.arg("--user");
+        }
+        if let Some(directory) = &self.runtime_dir {
+            command.env("XDG_RUNTIME_DIR", directory);
+        }
+        command
+            .env("SYSTEMD_COLORS", "0")
+            .env("LC_ALL", "C")
+            .arg("--no-pager");
+        command
+    }
+
+    /// The states of `units` from one call, in their order.
+    ///
+    /// # Errors
+    /// When systemd can't be asked or leaves a unit out. A unit that it doesn't
+    /// know is no error: its `load` is `not-found`.
+    pub fn show(&self, units: &[&str]) -> Result<Vec<UnitState>, SystemdError> {
+        if units.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut command = self.command();
+        command.arg("show").arg(PROPERTIES).arg("--").args(units);
+        let done = command::run(command, None, SHOW_LIMIT)?;
+        if !done.status.success() {
+            return Err(done.into_error().into());
+        }
+        parse_show(&String::from_utf8_lossy(&done.stdout), units)
+    }
+
+    /// Starts `units` in one transaction and waits for them, as long as it takes.
+    ///
+    /// One that fails doesn't keep the others from starting.
+    ///
+    /// # Errors
+    /// When systemctl can't be run, or says that a unit failed; which one,
+    /// [`Systemctl::show`] tells.
+    pub fn start(&self, units: &[&str]) -> Result<(), CommandError> {
+        self.verb(&["start"], units)
+    }
+
+    /// Asks for `units` to be started and doesn't wait.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or refuses a unit.
+    pub fn start_no_block(&self, units: &[&str]) -> Result<(), CommandError> {
+        self.verb(&["start", "--no-block"], units)
+    }
+
+    /// Asks for `units` to be restarted and doesn't wait.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or refuses a unit.
+    pub fn restart_no_block(&self, units: &[&str]) -> Result<(), CommandError> {
+        self.verb(&["restart", "--no-block"], units)
+    }
+
+    /// Stops `units` and waits for them.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or says that a unit could not be stopped.
+    pub fn stop(&self, units: &[&str]) -> Result<(), CommandError> {
+        self.verb(&["stop"], units)
+    }
+
+    fn verb(&self, verb: &[&str], units: &[&str]) -> Result<(), CommandError> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        let mut command = self.command();
+        command.args(verb).arg("--").args(units);
+        // As long as the units' own time-outs: a pull may take an hour.
+        let done: Finished = command::run(command, None, Duration::from_secs(7 * 24 * 3600))?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(done.into_error())
+        }
+    }
+}
+
+/// Parses what `systemctl show` prints for `units`.
+///
+/// # Errors
+/// When there are fewer blocks than units.
+pub fn parse_show(text: &str, units: &[&str]) -> Result<Vec<UnitState>, SystemdError> {
+    let mut blocks = text
+        .split("\n\n")
+        .map(|block| {
+            block
+                .lines()
+                .filter_map(|line| line.split_once('='))
+                .collect::<BTreeMap<_, _>>()
+        })
+        .filter(|block| !block.is_empty());
+    units
+        .iter()
+        .map(|unit| {
+            // By position: under an alias the Id differs from what was asked.
+            blocks
+                .next()
+                .map(|block| state(&block))
+                .ok_or_else(|| SystemdError::Missing {
+                    unit: (*unit).to_owned(),
+                })
+        })
+        .collect()
+}
+
+fn state(block: &BTreeMap<&str, &str>) -> UnitState {
+    let text = |key: &str| (*block.get(key).unwrap_or(&"")).to_owned();
+    let set = |key: &str| Some(text(key)).filter(|value| !value.is_empty() && value != "n/a");
+    UnitState {
+        load: text("LoadState"),
+        active: text("ActiveState"),
+        sub: text("SubState"),
+        result: text("Result"),
+        restarts: text("NRestarts").parse().ok(),
+        exit_status: text("ExecMainStatus").parse().ok(),
+        active_since: set("ActiveEnterTimestamp"),
+        changed: set("StateChangeTimestamp"),
+        changed_monotonic: text("StateChangeTimestampMonotonic")
+            .parse()
+            .ok()
+            .filter(|&microseconds| microseconds > 0)
+            .map(Duration::from_micros),
+    }
+}

@@ -1,0 +1,339 @@
+//! The types of `stack.json`, field by field as in `docs/schemas/stack.schema.json`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// The schema number that this program reads.
+pub const SCHEMA: u64 = 1;
+
+/// A field that must be there, though its value may be `null`.
+///
+/// Without this serde takes a missing field for `null`; the schema does not.
+fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
+}
+
+/// What one scope of one host declared.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Stack {
+    /// Number of the format, [`SCHEMA`].
+    pub schema: u64,
+    /// Host name; empty where it is not known (a home used on any machine).
+    pub host: String,
+    /// Whose systemd and podman run the services.
+    pub scope: Scope,
+    /// Name of the owning user in user scope.
+    #[serde(deserialize_with = "nullable")]
+    pub user: Option<String>,
+    /// Absolute path below which the data lies unless a service says otherwise.
+    pub data_root: PathBuf,
+    /// systemd target that groups the stack's units.
+    pub target: String,
+    /// Name of the podman network that the containers share.
+    pub network: String,
+    /// The services that are on, by name.
+    pub services: BTreeMap<String, Service>,
+}
+
+/// Whose systemd and podman run a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// The machine's: root's containers, declared by NixOS.
+    System,
+    /// One user's: rootless containers, declared by Home Manager.
+    User,
+}
+
+impl Scope {
+    /// The name as it stands in `stack.json`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::User => "user",
+        }
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One service: its units, its image, and what it claims of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Service {
+    /// What it is, in a few words.
+    pub description: String,
+    /// Option path for messages, e.g. `services.aiStack.qdrant`.
+    pub option: String,
+    /// The container's systemd unit.
+    pub unit: String,
+    /// The systemd unit that makes the image present.
+    pub pull_unit: String,
+    /// The container's name.
+    pub container: String,
+    /// Changes when the container's declaration changes.
+    pub config_hash: String,
+    /// What the container runs.
+    pub image: Image,
+    /// Published ports.
+    pub ports: Vec<Port>,
+    /// How to ask from the host whether it is well; none: no more than its unit says.
+    #[serde(deserialize_with = "nullable")]
+    pub health: Option<Probe>,
+    /// Directories of the host that hold its data.
+    pub data: Vec<DataDirectory>,
+    /// Secrets that podman hands to the container.
+    pub secrets: Vec<Secret>,
+    /// Files and folders outside the data directories that it can't start without.
+    pub files: Vec<RequiredPath>,
+    /// Services without which this one cannot run.
+    pub needs: Vec<String>,
+    /// Services that it uses when they are on.
+    pub wants: Vec<String>,
+    /// What it computes on, where it matters.
+    #[serde(deserialize_with = "nullable")]
+    pub gpu: Option<Gpu>,
+    /// Where it can be scraped.
+    #[serde(deserialize_with = "nullable")]
+    pub metrics: Option<Metrics>,
+}
+
+/// A container image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Image {
+    /// What podman is given.
+    pub reference: String,
+    /// Registry and repository.
+    pub name: String,
+    /// Tag, for people.
+    #[serde(deserialize_with = "nullable")]
+    pub tag: Option<String>,
+    /// `sha256:` and 64 hexadecimal digits.
+    #[serde(deserialize_with = "nullable")]
+    pub digest: Option<String>,
+    /// Absolute path of an archive to load instead of a pull.
+    #[serde(deserialize_with = "nullable")]
+    pub archive: Option<PathBuf>,
+}
+
+/// Transport protocol of a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        })
+    }
+}
+
+/// A port of the host that leads to a port of the container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Port {
+    /// Name within the service.
+    pub name: String,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Address of the host.
+    pub address: IpAddr,
+    /// Port of the host.
+    pub host: NonZeroU16,
+    /// Port inside the container.
+    pub container: NonZeroU16,
+    /// Option path for messages.
+    pub option: String,
+}
+
+impl Port {
+    /// Where the host listens.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.host.get())
+    }
+}
+
+/// How to ask a service whether it is well; exactly one kind a service.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Probe {
+    /// Well when a GET is answered with a 2xx status.
+    Http(HttpProbe),
+    /// Well when a connection is accepted.
+    Tcp(SocketProbe),
+    /// Well when PING is answered in RESP.
+    Redis(SocketProbe),
+    /// Well when the server answers the `SSLRequest` of the `PostgreSQL` protocol.
+    Postgres(SocketProbe),
+}
+
+/// Where to send a GET.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HttpProbe {
+    /// `http://…`; TLS is not spoken.
+    pub url: String,
+}
+
+/// Where to connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SocketProbe {
+    /// Address of the host.
+    pub address: IpAddr,
+    /// Port of the host.
+    pub port: NonZeroU16,
+}
+
+impl SocketProbe {
+    /// Address and port together.
+    #[must_use]
+    pub fn socket(&self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port.get())
+    }
+}
+
+/// A directory of the host that holds a service's data.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct DataDirectory {
+    /// Name within the service.
+    pub name: String,
+    /// Absolute path on the host.
+    pub host: PathBuf,
+    /// Absolute path inside the container.
+    pub container: PathBuf,
+    /// Whether the container may only read it.
+    pub read_only: bool,
+    /// Numeric owner on the host; none: the stack's own user.
+    #[serde(deserialize_with = "nullable")]
+    pub owner: Option<Owner>,
+    /// Permission bits.
+    pub mode: Mode,
+}
+
+/// Numeric owner of a directory on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Owner {
+    /// User id.
+    pub uid: u32,
+    /// Group id.
+    pub gid: u32,
+}
+
+/// Permission bits, written as four octal digits that begin with 0 (`0750`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mode(pub u32);
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "0{:03o}", self.0)
+    }
+}
+
+impl Serialize for Mode {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Mode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits = text.strip_prefix('0').filter(|rest| {
+            rest.len() == 3 && rest.bytes().all(|digit| (b'0'..=b'7').contains(&digit))
+        });
+        digits
+            .and_then(|digits| u32::from_str_radix(digits, 8).ok())
+            .map(Self)
+            .ok_or_else(|| {
+                de::Error::invalid_value(
+                    de::Unexpected::Str(&text),
+                    &"four octal digits that begin with 0, like 0750",
+                )
+            })
+    }
+}
+
+/// A secret, by the path of the file that holds its value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Secret {
+    /// Name of the podman secret.
+    pub name: String,
+    /// Absolute path of the file that holds the value.
+    pub source: PathBuf,
+    /// Make the file with a random value when it is missing.
+    pub generate: bool,
+    /// Option path for messages.
+    pub option: String,
+}
+
+/// A file or folder that must exist before the container starts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RequiredPath {
+    /// Absolute path.
+    pub path: PathBuf,
+    /// Option path for messages.
+    pub option: String,
+}
+
+/// What a service computes on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Gpu {
+    /// The programming interface.
+    pub backend: Backend,
+    /// CDI names or device nodes.
+    pub devices: Vec<String>,
+}
+
+/// The programming interface of a GPU (or its absence).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// NVIDIA CUDA.
+    Cuda,
+    /// AMD `ROCm`.
+    Rocm,
+    /// Vulkan, any vendor.
+    Vulkan,
+    /// Intel SYCL.
+    Sycl,
+    /// No GPU.
+    Cpu,
+}
+
+/// Where a service can be scraped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// `http://…`
+    pub url: String,
+}

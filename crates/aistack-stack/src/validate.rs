@@ -1,0 +1,128 @@
+//! What the types can't say: whether the parts of a stack agree with each other.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::model::{Probe, Scope, Service, Stack};
+
+impl Stack {
+    /// Every contradiction, each with its place in the document; empty when there is none.
+    #[must_use]
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.scope == Scope::User && self.user.as_deref().is_none_or(str::is_empty) {
+            problems.push("user is empty, but scope is \"user\": it must name the owner".to_owned());
+        }
+        absolute(&mut problems, "dataRoot", &self.data_root);
+        unit_name(&mut problems, "target", &self.target, ".target");
+
+        let mut units: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, service) in &self.services {
+            if let Some(other) = units.insert(&service.unit, name) {
+                problems.push(format!(
+                    "services.{name}.unit is {:?}, which services.{other} has already",
+                    service.unit
+                ));
+            }
+            self.service_problems(name, service, &mut problems);
+        }
+        problems
+    }
+
+    fn service_problems(&self, name: &str, service: &Service, problems: &mut Vec<String>) {
+        let place = |field: &str| format!("services.{name}.{field}");
+        unit_name(problems, &place("unit"), &service.unit, ".service");
+        unit_name(problems, &place("pullUnit"), &service.pull_unit, ".service");
+        argument(problems, &place("container"), &service.container);
+        argument(problems, &place("image.reference"), &service.image.reference);
+        if let Some(archive) = &service.image.archive {
+            absolute(problems, &place("image.archive"), archive);
+        }
+        if let Some(digest) = &service.image.digest
+            && !is_digest(digest)
+        {
+            problems.push(format!(
+                "{} is {digest:?}, not sha256: and 64 hexadecimal digits",
+                place("image.digest")
+            ));
+        }
+        match &service.health {
+            Some(Probe::Http(probe)) if !is_http(&probe.url) => problems.push(format!(
+                "{} is {:?}: probes speak plain http:// only, to a named host",
+                place("health.http.url"),
+                probe.url
+            )),
+            _ => {}
+        }
+        for data in &service.data {
+            absolute(problems, &place(&format!("data.{}.host", data.name)), &data.host);
+            absolute(
+                problems,
+                &place(&format!("data.{}.container", data.name)),
+                &data.container,
+            );
+        }
+        for secret in &service.secrets {
+            argument(problems, &place("secrets[].name"), &secret.name);
+            absolute(
+                problems,
+                &place(&format!("secrets.{}.source", secret.name)),
+                &secret.source,
+            );
+        }
+        for file in &service.files {
+            absolute(problems, &place("files[].path"), &file.path);
+        }
+        // `wants` may name services that are off; what is needed must be on.
+        for need in &service.needs {
+            if need == name {
+                problems.push(format!("{} names the service itself", place("needs")));
+            } else if !self.services.contains_key(need) {
+                problems.push(format!(
+                    "{} names {need:?}, which is not among the services: enable services.aiStack.{need}",
+                    place("needs")
+                ));
+            }
+        }
+    }
+}
+
+fn absolute(problems: &mut Vec<String>, place: &str, path: &Path) {
+    if !path.is_absolute() {
+        problems.push(format!("{place} is {path:?}, not an absolute path"));
+    }
+}
+
+/// Unit names go to systemctl's command line.
+fn unit_name(problems: &mut Vec<String>, place: &str, unit: &str, suffix: &str) {
+    let stem = unit.strip_suffix(suffix).unwrap_or_default();
+    let allowed = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    if stem.is_empty() || stem.starts_with('-') || !stem.chars().all(allowed) {
+        problems.push(format!(
+            "{place} is {unit:?}, not the name of a systemd unit that ends with {suffix}"
+        ));
+    }
+}
+
+/// Names that go to podman's command line must not look like its options.
+fn argument(problems: &mut Vec<String>, place: &str, value: &str) {
+    if value.is_empty() || value.starts_with('-') || value.contains(char::is_whitespace) {
+        problems.push(format!(
+            "{place} is {value:?}: it must not be empty, begin with - or hold white space"
+        ));
+    }
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest.strip_prefix("sha256:").is_some_and(|hex| {
+        hex.len() == 64
+            && hex
+                .bytes()
+                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    })
+}
+
+fn is_http(url: &str) -> bool {
+    url.strip_prefix("http://")
+        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']))
+}
