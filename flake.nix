@@ -1,0 +1,220 @@
+{
+  description = "A local AI stack for NixOS and Home Manager: declared once, GPU used, ports that never collide, data that stays";
+
+  inputs = {
+    nixpkgs.url = "github:NixOS/nixpkgs/nixos-26.05";
+    home-manager = {
+      url = "github:nix-community/home-manager/release-26.05";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+    quadlet-nix.url = "github:SEIAROTg/quadlet-nix";
+    sops-nix = {
+      url = "github:Mic92/sops-nix";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+    crane.url = "github:ipetkov/crane";
+    rust-overlay = {
+      url = "github:oxalica/rust-overlay";
+      inputs.nixpkgs.follows = "nixpkgs";
+    };
+    # For `colmenaHive` alone; a flake that does not deploy ours sets it to "".
+    colmena = {
+      url = "github:zhaofengli/colmena";
+      inputs.nixpkgs.follows = "nixpkgs";
+      inputs.stable.follows = "nixpkgs";
+    };
+  };
+
+  outputs =
+    inputs@{
+      self,
+      nixpkgs,
+      home-manager,
+      quadlet-nix,
+      crane,
+      rust-overlay,
+      colmena,
+      ...
+    }:
+    let
+      inherit (nixpkgs) lib;
+
+      systems = [
+        "x86_64-linux"
+        "aarch64-linux"
+      ];
+      # One package set for each system, shared by all outputs.
+      pkgsFor = lib.genAttrs systems (
+        system:
+        import nixpkgs {
+          inherit system;
+          overlays = [
+            rust-overlay.overlays.default
+            self.overlays.default
+          ];
+        }
+      );
+      eachSystem = f: lib.genAttrs systems (system: f pkgsFor.${system});
+
+      # The tool of this flake, unless the user's package set or configuration has another.
+      withPackage =
+        { pkgs, ... }:
+        {
+          services.aiStack.package = lib.mkDefault (
+            pkgs.aistack or self.packages.${pkgs.stdenv.hostPlatform.system}.aistack
+          );
+        };
+
+      folders = dir: lib.attrNames (lib.filterAttrs (_: t: t == "directory") (builtins.readDir dir));
+
+      host =
+        name:
+        lib.nixosSystem {
+          modules = [
+            self.nixosModules.default
+            home-manager.nixosModules.home-manager
+            { home-manager.sharedModules = [ self.homeModules.default ]; }
+            ./hosts/${name}
+          ];
+        };
+
+      home =
+        name:
+        home-manager.lib.homeManagerConfiguration {
+          pkgs = pkgsFor.x86_64-linux;
+          modules = [
+            self.homeModules.default
+            ./home/${name}
+          ];
+        };
+    in
+    {
+      nixosModules = {
+        default = self.nixosModules.aiStack;
+        aiStack = {
+          imports = [
+            quadlet-nix.nixosModules.quadlet
+            ./modules/nixos
+            withPackage
+          ];
+        };
+      };
+
+      homeModules = {
+        default = self.homeModules.aiStack;
+        aiStack = {
+          imports = [
+            quadlet-nix.homeManagerModules.quadlet
+            ./modules/home
+            withPackage
+          ];
+        };
+      };
+
+      overlays.default = final: _: {
+        inherit
+          (import ./pkgs {
+            inherit (final) lib;
+            craneLib = crane.mkLib final;
+          })
+          aistack
+          ;
+      };
+
+      packages = eachSystem (
+        pkgs:
+        let
+          rust = self.lib.rust pkgs;
+        in
+        {
+          inherit (rust) aistack;
+          default = rust.aistack;
+        }
+      );
+
+      checks = eachSystem (
+        pkgs:
+        (self.lib.rust pkgs).checks
+        // import ./tests/eval/checks.nix { inherit self inputs pkgs; }
+      );
+
+      templates = import ./templates;
+
+      nixosConfigurations = lib.genAttrs (folders ./hosts) host;
+      homeConfigurations = lib.genAttrs (folders ./home) home;
+
+      colmenaHive = colmena.lib.makeHive {
+        meta = {
+          description = "Engines on one host, data services on another";
+          nixpkgs = pkgsFor.x86_64-linux;
+        };
+        defaults.imports = [ self.nixosModules.default ];
+        inference = {
+          imports = [ ./hosts/inference ];
+          deployment = {
+            targetHost = "inference.example";
+            tags = [ "gpu" ];
+          };
+        };
+        data = {
+          imports = [ ./hosts/data ];
+          deployment = {
+            targetHost = "data.example";
+            tags = [ "storage" ];
+          };
+        };
+      };
+
+      lib = {
+        # The crates with the toolchain that rust-toolchain.toml names.
+        rust =
+          pkgs:
+          import ./pkgs {
+            inherit (pkgs) lib;
+            craneLib = (crane.mkLib pkgs).overrideToolchain (
+              p: p.rust-bin.fromRustupToolchainFile ./rust-toolchain.toml
+            );
+          };
+        # What each example host and home renders to: name -> file -> text.
+        rendered =
+          let
+            render = import ./tests/eval/rendered.nix { inherit lib; };
+          in
+          lib.mapAttrs (_: h: render h.config) self.nixosConfigurations
+          // lib.mapAttrs' (n: h: lib.nameValuePair "home-${n}" (render h.config)) self.homeConfigurations;
+        # The outputs of a template, or of a folder that `aistack init` made of one, with
+        # the inputs of this flake in place of downloaded ones.
+        template =
+          dir:
+          let
+            flake = import (dir + "/flake.nix");
+            outputs = flake.outputs (
+              {
+                inherit nixpkgs home-manager;
+                aistack = self;
+              }
+              // {
+                self = outputs // {
+                  outPath = dir;
+                };
+              }
+            );
+          in
+          outputs;
+      };
+
+      formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+
+      devShells = eachSystem (pkgs: {
+        default = (crane.mkLib pkgs).devShell {
+          packages = [
+            pkgs.deadnix
+            pkgs.hyperfine
+            pkgs.nixfmt
+            pkgs.shellcheck
+            pkgs.statix
+          ];
+        };
+      });
+    };
+}

@@ -1,0 +1,25 @@
+# The data services of a small fleet, with passwords and keys from files.
+{
+  imports = [ ./machine.nix ];
+
+  services.aiStack = {
+    enable = true;
+    address = "0.0.0.0";
+    postgres = {
+      enable = true;
+      openFirewall = true;
+      secretEnv.POSTGRES_PASSWORD = "/run/secrets/postgres";
+      resources.memory = "16g";
+    };
+    redis = {
+      enable = true;
+      openFirewall = true;
+      passwordFile = "/run/secrets/redis";
+    };
+    qdrant = {
+      enable = true;
+      openFirewall = true;
+      secretEnv.QDRANT__SERVICE__API_KEY = "/run/secrets/qdrant";
+    };
+  };
+}

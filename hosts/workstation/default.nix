@@ -1,0 +1,18 @@
+# One machine with everything on it, for one person.
+{
+  imports = [ ./machine.nix ];
+
+  services.aiStack = {
+    enable = true;
+    facts = ./facts.json;
+    ollama.enable = true;
+    llama-cpp = {
+      enable = true;
+      model = "model.gguf";
+    };
+    open-webui.enable = true;
+    qdrant.enable = true;
+    postgres.enable = true;
+    redis.enable = true;
+  };
+}

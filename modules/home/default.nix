@@ -1,0 +1,87 @@
+# User scope: rootless containers under the user's systemd, on NixOS or any other
+# distribution with podman.
+{
+  config,
+  lib,
+  osConfig ? null,
+  ...
+}:
+let
+  inherit (lib)
+    filterAttrs
+    mapAttrs'
+    mapAttrsToList
+    mkDefault
+    mkIf
+    nameValuePair
+    ;
+
+  cfg = config.services.aiStack;
+  manifestFile = "aistack/stack.json";
+  user = config.home.username;
+  account = if osConfig == null then null else osConfig.users.users.${user} or null;
+
+  ofKind = kind: filterAttrs (file: _: lib.hasSuffix kind file) cfg.units;
+  named = kind: mapAttrs' (file: unit: nameValuePair (lib.removeSuffix kind file) unit) (ofKind kind);
+
+  directories = lib.mergeAttrsList (
+    lib.concatLists (
+      mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services
+    )
+  );
+in
+{
+  imports = [ ../stack ];
+
+  config = lib.mkMerge [
+    { services.aiStack.scope = "user"; }
+
+    (mkIf cfg.enable {
+      services.aiStack = {
+        dataRoot = mkDefault "${config.xdg.dataHome}/local-ai";
+        identity = {
+          host = if osConfig == null then "" else osConfig.networking.hostName;
+          inherit user;
+          manifestPath = "${config.xdg.configHome}/${manifestFile}";
+        };
+      };
+
+      assertions = [
+        {
+          assertion = account == null || account.linger == true;
+          message = "services.aiStack of user ${user}: without lingering the containers stop at logout and do not start at boot. Set users.users.${user}.linger = true, or import the NixOS module of aistack, which does.";
+        }
+        {
+          assertion =
+            account == null || account.autoSubUidGidRange || (account.subUidRanges != [ ] && account.subGidRanges != [ ]);
+          message = "services.aiStack of user ${user}: rootless containers need subordinate ids. Set users.users.${user}.autoSubUidGidRange = true, or import the NixOS module of aistack, which does.";
+        }
+      ];
+
+      xdg.configFile.${manifestFile}.text = builtins.toJSON cfg.manifest;
+      home.packages = [ cfg.package ];
+
+      # Lingering, subordinate ids and pasta, which only the system can give: said before
+      # anything is written, and not fatal, because the rest of the home is not concerned.
+      home.activation.aistackPreflight = lib.hm.dag.entryBefore [ "writeBoundary" ] ''
+        ${cfg.package}/bin/aistack check --preflight || true
+      '';
+
+      systemd.user = {
+        tmpfiles.rules = [
+          "d ${cfg.dataRoot} 0700 - - -"
+          "d ${cfg.dataRoot}/secrets 0700 - - -"
+        ]
+        ++ mapAttrsToList (host: d: "d ${host} ${d.mode} - - -") directories;
+
+        targets = named ".target";
+        services =
+          named ".service"
+          # As in system scope: `aistack apply` restarts what changed.
+          // mapAttrs' (
+            _: s: nameValuePair s.container { Unit.X-RestartIfChanged = mkDefault false; }
+          ) cfg.resolved.services;
+      };
+    })
+  ];
+}

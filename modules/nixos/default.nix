@@ -1,0 +1,159 @@
+# System scope: rootful containers under the system's systemd.
+{
+  config,
+  lib,
+  options,
+  ...
+}:
+let
+  inherit (lib)
+    concatLists
+    filterAttrs
+    mapAttrs
+    mapAttrs'
+    mapAttrsToList
+    mkDefault
+    mkIf
+    nameValuePair
+    ;
+
+  cfg = config.services.aiStack;
+  manifestPath = "aistack/stack.json";
+
+  # Home Manager as a module of this system: its users' stacks share our ports.
+  homes =
+    if options ? home-manager then
+      filterAttrs (_: home: home.services.aiStack.enable or false) config.home-manager.users
+    else
+      { };
+
+  # One rule a folder: several services may read the same one.
+  directories = lib.mergeAttrsList (
+    concatLists (
+      mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services
+    )
+  );
+
+  openPorts =
+    protocol:
+    concatLists (
+      mapAttrsToList (
+        _: s:
+        if s.config.openFirewall then
+          map (p: p.host) (builtins.filter (p: p.protocol == protocol) s.ports)
+        else
+          [ ]
+      ) cfg.resolved.services
+    );
+
+  asSystemUnit = unit: {
+    unitConfig = unit.Unit;
+    serviceConfig = unit.Service;
+    wantedBy = unit.Install.WantedBy or [ ];
+  };
+in
+{
+  imports = [
+    ../stack
+    ./foreign.nix
+  ];
+
+  config = lib.mkMerge [
+    {
+      services.aiStack.scope = "system";
+    }
+
+    (mkIf (homes != { }) {
+      # Rootless containers that start without a login, with ids of their own to map.
+      users.users = mapAttrs (_: _: {
+        linger = mkDefault true;
+        autoSubUidGidRange = mkDefault true;
+      }) homes;
+      virtualisation.podman.enable = mkDefault true;
+    })
+
+    # A clash between a user's stack and the system concerns the host even where the
+    # system's own stack is off.
+    (mkIf (!cfg.enable && homes != { }) {
+      services.aiStack.ledger.claims = concatLists (
+        mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes
+      );
+      assertions = [
+        {
+          assertion = cfg.ledger.conflicts == [ ];
+          message = cfg.ledger.report;
+        }
+      ];
+    })
+
+    (mkIf cfg.enable {
+      services.aiStack = {
+        dataRoot = mkDefault "/var/lib/local-ai";
+        identity = {
+          host = config.networking.hostName;
+          user = null;
+          manifestPath = "/etc/${manifestPath}";
+        };
+        ledger.claims = concatLists (
+          mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes
+        );
+      };
+
+      environment.etc.${manifestPath}.text = builtins.toJSON cfg.manifest;
+      environment.systemPackages = [ cfg.package ];
+
+      virtualisation.podman = {
+        enable = mkDefault true;
+        dockerCompat = mkDefault (!config.virtualisation.docker.enable);
+        defaultNetwork.settings.dns_enabled = mkDefault true;
+      };
+
+      # Containers ask the resolver on their bridge for each other's names.
+      networking.firewall = {
+        interfaces.${cfg.network} = {
+          allowedUDPPorts = [ 53 ];
+          allowedTCPPorts = [ 53 ];
+        };
+        allowedTCPPorts = openPorts "tcp";
+        allowedUDPPorts = openPorts "udp";
+      };
+
+      systemd.tmpfiles.settings.local-ai = lib.mkMerge (
+        [
+          {
+            ${cfg.dataRoot}.d = {
+              mode = mkDefault "0755";
+              user = mkDefault "root";
+              group = mkDefault "root";
+            };
+            "${cfg.dataRoot}/secrets".d = {
+              mode = mkDefault "0700";
+              user = mkDefault "root";
+              group = mkDefault "root";
+            };
+          }
+        ]
+        ++ mapAttrsToList (host: d: {
+          ${host}.d = {
+            mode = mkDefault d.mode;
+            user = mkDefault (toString (if d.owner == null then 0 else d.owner.uid));
+            group = mkDefault (toString (if d.owner == null then 0 else d.owner.gid));
+          };
+        }) directories
+      );
+
+      systemd.targets.local-ai = {
+        unitConfig = cfg.units."local-ai.target".Unit;
+      };
+      systemd.services =
+        mapAttrs' (file: unit: nameValuePair (lib.removeSuffix ".service" file) (asSystemUnit unit)) (
+          filterAttrs (file: _: lib.hasSuffix ".service" file) cfg.units
+        )
+        # `aistack apply` restarts what changed, once its image is there. The switch
+        # itself would stop it first and then wait for the download.
+        // mapAttrs' (
+          _: s: nameValuePair s.container { restartIfChanged = mkDefault false; }
+        ) cfg.resolved.services;
+    })
+  ];
+}

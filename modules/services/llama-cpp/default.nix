@@ -1,0 +1,211 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+
+  modelsInContainer = "/models";
+
+  cacheTypes = [
+    "f32"
+    "f16"
+    "bf16"
+    "q8_0"
+    "q5_1"
+    "q5_0"
+    "q4_1"
+    "q4_0"
+    "iq4_nl"
+  ];
+  quantised =
+    type:
+    !(builtins.elem type [
+      "f32"
+      "f16"
+      "bf16"
+    ]);
+
+  # A name below the folder of models, whether it was written as one or as a whole path.
+  relative =
+    cfg: if lib.hasPrefix "/" cfg.model then lib.removePrefix "${cfg.data.models}/" cfg.model else cfg.model;
+  inModels = cfg: !(lib.hasPrefix "/" cfg.model) || lib.hasPrefix "${cfg.data.models}/" cfg.model;
+in
+{
+  description = "OpenAI-compatible server for one GGUF model";
+  image = {
+    cpu = "llama-cpp-cpu";
+    cuda = "llama-cpp-cuda";
+    rocm = "llama-cpp-rocm";
+    vulkan = "llama-cpp-vulkan";
+    sycl = "llama-cpp-intel";
+  };
+  ports.http = {
+    container = 8080;
+    host = 8080;
+  };
+  data.models = {
+    path = modelsInContainer;
+    dir = "models";
+    readOnly = true;
+    mode = "0755";
+  };
+  readOnlyRoot = true;
+  probe.http = {
+    port = "http";
+    path = "/health";
+  };
+  healthCommand = { util, ... }: util.curlGet 8080 "/health";
+  # A large model is read from a slow disk once.
+  startTimeout = 900;
+  gpu = true;
+  # --mlock; the limit of a rootless container is its user's and cannot be raised here.
+  ulimits = { stack, lib, ... }: lib.optional (stack.scope == "system") "memlock=-1:-1";
+  options = {
+    model = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "qwen2.5-7b-instruct-q4_k_m.gguf";
+      description = "GGUF file in `data.models`; of a split model the first part.";
+    };
+    contextSize = mkOption {
+      type = types.ints.unsigned;
+      default = 8192;
+      description = "Context in tokens, divided by `parallel`: each of 4 slots gets a quarter of it. 0: the model's own.";
+    };
+    parallel = mkOption {
+      type = types.ints.positive;
+      default = 4;
+      description = "Slots, that is requests answered at the same time.";
+    };
+    flashAttention = mkOption {
+      type = types.enum [
+        "on"
+        "off"
+        "auto"
+      ];
+      default = "on";
+      description = "Flash attention. A quantised KV cache needs it.";
+    };
+    cacheTypeK = mkOption {
+      type = types.enum cacheTypes;
+      default = "q4_0";
+      description = "Type of the keys in the KV cache.";
+    };
+    cacheTypeV = mkOption {
+      type = types.enum cacheTypes;
+      default = "q4_0";
+      description = "Type of the values in the KV cache.";
+    };
+    batchSize = mkOption {
+      type = types.ints.positive;
+      default = 512;
+      description = "Logical batch in tokens.";
+    };
+    ubatchSize = mkOption {
+      type = types.ints.positive;
+      default = 128;
+      description = "Physical batch in tokens; it bounds the compute buffers.";
+    };
+    contBatching = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Let new requests join a running batch.";
+    };
+    mlock = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Keep the model in memory. In user scope the user's limit of locked memory must allow it; else the server says so and goes on.";
+    };
+    numa = mkOption {
+      type = types.nullOr (
+        types.enum [
+          "distribute"
+          "isolate"
+          "numactl"
+        ]
+      );
+      default = "distribute";
+      description = "How threads are spread over NUMA nodes; of no effect on a machine with one.";
+    };
+    metrics = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Offer Prometheus metrics at /metrics.";
+    };
+    gpuLayers = mkOption {
+      type = types.ints.unsigned;
+      default = 999;
+      description = "Layers to put on the GPU; more than the model has means all. Not used without one.";
+    };
+    threads = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      description = "Processor threads; null: one for each core.";
+    };
+    alias = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "Name under which clients see the model; null: the file's.";
+    };
+  };
+  metrics = {
+    port = "http";
+    path = "/metrics";
+  };
+  command =
+    { cfg, lib, ... }:
+    let
+      flag = name: value: [
+        "--${name}"
+        (toString value)
+      ];
+    in
+    lib.concatLists [
+      (flag "model" "${modelsInContainer}/${relative cfg}")
+      (flag "host" "0.0.0.0")
+      (flag "port" 8080)
+      (flag "ctx-size" cfg.contextSize)
+      (flag "parallel" cfg.parallel)
+      (flag "flash-attn" cfg.flashAttention)
+      (flag "cache-type-k" cfg.cacheTypeK)
+      (flag "cache-type-v" cfg.cacheTypeV)
+      (flag "batch-size" cfg.batchSize)
+      (flag "ubatch-size" cfg.ubatchSize)
+      [ (if cfg.contBatching then "--cont-batching" else "--no-cont-batching") ]
+      (lib.optional cfg.mlock "--mlock")
+      (lib.optionals (cfg.numa != null) (flag "numa" cfg.numa))
+      (lib.optional cfg.metrics "--metrics")
+      (lib.optionals (cfg.gpu.backend != "cpu") (flag "n-gpu-layers" cfg.gpuLayers))
+      (lib.optionals (cfg.threads != null) (flag "threads" cfg.threads))
+      (lib.optionals (cfg.alias != null) (flag "alias" cfg.alias))
+      cfg.extraArgs
+    ];
+  files =
+    { cfg, option, ... }:
+    [
+      {
+        path = "${cfg.data.models}/${relative cfg}";
+        option = "${option}.model";
+      }
+    ];
+  assertions =
+    { cfg, option, ... }:
+    [
+      {
+        assertion = cfg.model != null;
+        message = "${option}.model is not set: name a GGUF file in ${cfg.data.models} (${option}.data.models).";
+      }
+      {
+        assertion = cfg.model == null || inModels cfg;
+        message = "${option}.model = \"${toString cfg.model}\" lies in no folder that the container sees: it sees ${cfg.data.models} (${option}.data.models). Move the file there, or set ${option}.data.models = \"${builtins.dirOf (toString cfg.model)}\".";
+      }
+      {
+        assertion = (quantised cfg.cacheTypeK || quantised cfg.cacheTypeV) -> cfg.flashAttention == "on";
+        message = "${option}: a quantised KV cache (cacheTypeK = ${cfg.cacheTypeK}, cacheTypeV = ${cfg.cacheTypeV}) needs flash attention, which is \"${cfg.flashAttention}\". Set ${option}.flashAttention = \"on\", or both cache types to \"f16\".";
+      }
+      {
+        assertion = cfg.ubatchSize <= cfg.batchSize;
+        message = "${option}.ubatchSize = ${toString cfg.ubatchSize} is larger than batchSize = ${toString cfg.batchSize}: lower the one or raise the other.";
+      }
+    ];
+  authenticated = { cfg, ... }: cfg.secretEnv ? LLAMA_API_KEY;
+  authHint = "set secretEnv.LLAMA_API_KEY to the path of a file with an API key";
+}

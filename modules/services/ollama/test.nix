@@ -1,0 +1,5 @@
+{
+  checks = [
+    { name = "lists its models"; http = { port = "http"; path = "/api/tags"; }; expect = "models"; }
+  ];
+}

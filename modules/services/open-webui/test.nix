@@ -1,0 +1,5 @@
+{
+  checks = [
+    { name = "says that it is well"; http = { port = "http"; path = "/health"; }; expect = "true"; }
+  ];
+}

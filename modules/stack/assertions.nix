@@ -1,0 +1,70 @@
+# What can be known to be wrong before a switch. Each message says what, with which
+# values, and which option to change.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    attrNames
+    concatLists
+    concatStringsSep
+    filter
+    mapAttrsToList
+    mkIf
+    ;
+
+  cfg = config.services.aiStack;
+  util = import ./util.nix { inherit lib; };
+  inherit (cfg.resolved) services;
+
+  forService =
+    _: s:
+    let
+      inherit (s) option name;
+      c = s.config;
+      exposed = !(util.isLoopback c.address);
+      leaked = filter (var: util.looksSecret var c.environment.${var}) (attrNames c.environment);
+      absent = filter (n: !(services ? ${n})) c.needs;
+      args = c._arguments;
+    in
+    [
+      {
+        assertion = c.image != null;
+        message = "${option} has no default image: set ${option}.image to a reference with a digest.";
+      }
+      {
+        assertion = c.image == null || s.image.tag != "latest" || s.image.digest != null;
+        message = "${option}.image = \"${toString c.image}\" is whatever `latest` is today: give a version and a digest.";
+      }
+      {
+        assertion = exposed -> c.openFirewall;
+        message = "${option}.address = \"${c.address}\" publishes ${name} beyond this machine (podman's ports bypass the firewall). If that is meant, set ${option}.openFirewall = true; else leave the address at 127.0.0.1.";
+      }
+      {
+        assertion = exposed -> (c.allowUnauthenticated || s.def.authenticated args);
+        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. ${lib.toSentenceCase s.def.authHint}; or accept it with ${option}.allowUnauthenticated = true.";
+      }
+      {
+        assertion = leaked == [ ];
+        message = "${option}.environment: ${concatStringsSep ", " leaked} looks like a secret, and the value would be readable by everyone in the Nix store. Put it into a file and set ${
+          concatStringsSep " and " (map (var: "${option}.secretEnv.${var}") leaked)
+        } to its path.";
+      }
+      {
+        assertion = absent == [ ];
+        message = "${option} needs ${concatStringsSep ", " absent}, which is off: set ${
+          concatStringsSep " and " (map (n: "services.aiStack.${n}.enable = true") absent)
+        }, or change ${option}.needs.";
+      }
+    ]
+    ++ s.def.assertions args;
+in
+{
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = cfg.ledger.conflicts == [ ];
+        message = cfg.ledger.report;
+      }
+    ]
+    ++ concatLists (mapAttrsToList forService services);
+  };
+}

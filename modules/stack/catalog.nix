@@ -1,0 +1,86 @@
+# The catalog: one folder below ../services is one service, its name the folder's.
+# A definition is plain data, and functions of its own configuration and of the
+# resolved stack; `knownFields` says what a definition may hold, so that a typo in
+# one is an error that names it.
+{ lib }:
+let
+  inherit (lib)
+    attrNames
+    concatStringsSep
+    filterAttrs
+    mapAttrs
+    ;
+
+  root = ../services;
+
+  knownFields = {
+    description = "one line, for people";
+    image = "key of the image lock, or a set of them by GPU backend";
+    ports = "name -> { container, host, protocol }";
+    data = "name -> { path (in the container), dir (below dataRoot), readOnly, mode }";
+    user = "{ uid, gid } that the image runs as; null: root in the container";
+    probe = "how to ask from the host: { http, tcp, redis or postgres }";
+    healthCommand = "how podman asks inside the container";
+    startTimeout = "seconds from start to the first healthy answer";
+    metrics = "{ port, path } of a Prometheus endpoint";
+    resources = "{ memory, pids, shm }";
+    gpu = "whether it uses one";
+    needs = "services without which it cannot run";
+    wants = "services that it uses when they are on";
+    readOnlyRoot = "whether the image runs on a read-only root file system";
+    tmpfs = "writable places that a read-only root needs";
+    capabilities = "name -> why it is needed";
+    ulimits = "limits beyond the defaults, by scope";
+    secrets = "VARIABLE -> { generate, description }";
+    secretFiles = "{ cfg } -> files in the container, from files on the host";
+    options = "the service's own options";
+    environment = "{ cfg, stack } -> variables";
+    command = "{ cfg, stack } -> arguments of the image's entry point";
+    setup = "{ cfg, stack } -> commands run in the container once it is healthy";
+    files = "{ cfg, stack } -> files that must exist before the start";
+    assertions = "{ cfg, stack, option } -> assertions";
+    warnings = "{ cfg, stack, option } -> warnings";
+    authenticated = "{ cfg, ... } -> whether a client must prove who it is";
+    authHint = "how to make it so";
+  };
+
+  defaults = {
+    image = null;
+    data = { };
+    user = null;
+    startTimeout = 300;
+    metrics = null;
+    resources = { };
+    gpu = false;
+    needs = [ ];
+    wants = [ ];
+    readOnlyRoot = false;
+    tmpfs = [ ];
+    capabilities = { };
+    ulimits = _: [ ];
+    secrets = { };
+    secretFiles = _: { };
+    options = { };
+    environment = _: { };
+    command = _: [ ];
+    setup = _: [ ];
+    files = _: [ ];
+    assertions = _: [ ];
+    warnings = _: [ ];
+    authenticated = _: false;
+    authHint = "the program has no authentication of its own: put a reverse proxy with one before it";
+  };
+
+  check =
+    name: def:
+    let
+      unknown = attrNames (removeAttrs def (attrNames knownFields));
+    in
+    if unknown == [ ] then
+      defaults // def
+    else
+      throw "modules/services/${name}/default.nix: unknown field ${concatStringsSep ", " unknown}; a definition may have ${concatStringsSep ", " (attrNames knownFields)}";
+in
+mapAttrs (name: _: check name (import (root + "/${name}") { inherit lib; })) (
+  filterAttrs (_: type: type == "directory") (builtins.readDir root)
+)

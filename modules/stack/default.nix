@@ -1,0 +1,272 @@
+# The core, the same in every scope: what a user may say (options), what follows
+# from it (the resolved stack), and what is wrong with it (assertions). The back
+# ends in ../nixos and ../home turn the result into files, units and users.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    attrNames
+    concatLists
+    concatMapStringsSep
+    filterAttrs
+    literalExpression
+    mapAttrs
+    mapAttrsToList
+    mkEnableOption
+    mkIf
+    mkOption
+    optional
+    types
+    ;
+
+  cfg = config.services.aiStack;
+
+  catalog = import ./catalog.nix { inherit lib; };
+  util = import ./util.nix { inherit lib; };
+  ledger = import ./ledger.nix { inherit lib util; };
+  images = lib.importJSON ../../pkgs/images.json;
+  serviceType = import ./service.nix { inherit util images; };
+  resolve = import ./resolve.nix { inherit lib util; };
+
+  # The schema of facts.json that this version understands.
+  factsSchema = 1;
+
+  # What the definitions see of the stack.
+  stack = {
+    inherit (cfg)
+      scope
+      dataRoot
+      address
+      portOffset
+      facts
+      gpu
+      network
+      ;
+    # Whether the service of that name is on.
+    on = name: cfg.${name}.enable or false;
+    # Where containers of the stack reach a port of another one, by its name on the network.
+    url = name: port: "http://local-ai-${name}:${toString catalog.${name}.ports.${port}.container}";
+  };
+
+  enabled = filterAttrs (name: _: cfg.${name}.enable) catalog;
+in
+{
+  imports = [
+    ./assertions.nix
+    ./quadlet.nix
+  ];
+
+  options.services.aiStack = {
+    enable = mkEnableOption "the local AI stack";
+
+    package = mkOption {
+      type = types.package;
+      defaultText = literalExpression "aistack of this flake";
+      description = "The `aistack` tool, which the units run and users call.";
+    };
+
+    facts = mkOption {
+      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
+      default = null;
+      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
+      example = literalExpression "./facts.json";
+      description = "What `aistack facts` said of the machine's hardware; the defaults follow from it.";
+    };
+
+    gpu.backend = mkOption {
+      type = types.enum [
+        "cuda"
+        "rocm"
+        "vulkan"
+        "sycl"
+        "cpu"
+      ];
+      default = if cfg.facts == null then "cpu" else cfg.facts.backend or "cpu";
+      defaultText = literalExpression "facts.backend, or \"cpu\" without facts";
+      description = "What the engines compute on unless they say otherwise.";
+    };
+
+    address = mkOption {
+      type = types.str;
+      default = "127.0.0.1";
+      description = "Host address that services publish their ports on unless they say otherwise.";
+    };
+
+    portOffset = mkOption {
+      type = types.ints.between 0 65535;
+      default = 0;
+      example = 10000;
+      description = "Added to every default host port of this scope, so that two scopes can run on one host.";
+    };
+
+    dataRoot = mkOption {
+      type = types.strMatching "/.*";
+      description = "Folder below which the services keep their data, outside container storage.";
+    };
+
+    network = mkOption {
+      type = types.strMatching "[a-z][a-z0-9-]*";
+      default = "local-ai";
+      description = "Name of the podman network that the containers share.";
+    };
+
+    scope = mkOption {
+      type = types.enum [
+        "system"
+        "user"
+      ];
+      readOnly = true;
+      internal = true;
+      description = "Which back end this is.";
+    };
+
+    # Set by the back ends: whose stack it is, and where the manifest lies.
+    identity = mkOption {
+      internal = true;
+      type = types.submodule {
+        options = {
+          host = mkOption {
+            type = types.str;
+            description = "Host name, or empty where it is not known.";
+          };
+          user = mkOption {
+            type = types.nullOr types.str;
+            description = "Owner in user scope.";
+          };
+          manifestPath = mkOption {
+            type = types.str;
+            description = "Where stack.json is on the machine.";
+          };
+        };
+      };
+      description = "Whose stack this is.";
+    };
+
+    ledger = {
+      extra = mkOption {
+        type = types.listOf (
+          types.submodule {
+            options = {
+              port = mkOption {
+                type = types.port;
+                description = "Claimed port.";
+              };
+              protocol = mkOption {
+                type = types.enum [
+                  "tcp"
+                  "udp"
+                ];
+                default = "tcp";
+                description = "Its protocol.";
+              };
+              address = mkOption {
+                type = types.str;
+                default = "0.0.0.0";
+                description = "Its address.";
+              };
+              owner = mkOption {
+                type = types.str;
+                description = "Who holds it, for messages.";
+              };
+            };
+          }
+        );
+        default = [ ];
+        example = literalExpression "[ { port = 8080; owner = \"the company's proxy\"; } ]";
+        description = "Ports that something outside this configuration holds.";
+      };
+      claims = mkOption {
+        type = types.listOf (types.attrsOf types.anything);
+        internal = true;
+        default = [ ];
+        description = "Everything on this host that is claimed: ports, data directories, names.";
+      };
+      conflicts = mkOption {
+        type = types.listOf types.raw;
+        internal = true;
+        readOnly = true;
+        default = ledger.conflicts cfg.ledger.claims;
+        defaultText = lib.literalMD "computed";
+        description = "Pairs of claims that are in each other's way.";
+      };
+      report = mkOption {
+        type = types.str;
+        internal = true;
+        readOnly = true;
+        default = ledger.report cfg.ledger.conflicts;
+        defaultText = lib.literalMD "computed";
+        description = "One text for all conflicts.";
+      };
+      table = mkOption {
+        type = types.str;
+        readOnly = true;
+        default = ledger.table cfg.ledger.claims;
+        defaultText = lib.literalMD "computed";
+        description = "The ledger as a table, for people: `nix eval --raw .#nixosConfigurations.HOST.config.services.aiStack.ledger.table`.";
+      };
+    };
+
+    resolved = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "The stack with everything decided; quadlets, ledger and manifest are made from it and state nothing themselves.";
+    };
+
+    manifest = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "The content of stack.json, as a value.";
+    };
+  }
+  // mapAttrs (
+    name: def:
+    mkOption {
+      type = types.submodule (serviceType {
+        inherit name def stack;
+      });
+      default = { };
+      description = "${name}: ${def.description}.";
+    }
+  ) catalog;
+
+  config = mkIf cfg.enable {
+    services.aiStack = {
+      resolved = resolve.stack {
+        inherit cfg stack;
+        services = enabled;
+      };
+      ledger.claims =
+        resolve.claims cfg.resolved
+        ++ map (
+          e:
+          e
+          // {
+            kind = "port";
+            option = "services.aiStack.ledger.extra";
+          }
+        ) cfg.ledger.extra;
+    };
+
+    assertions = [
+      {
+        assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
+        message = "services.aiStack.facts has schema ${toString (cfg.facts.schema or "none")}, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
+      }
+    ];
+
+    warnings =
+      let
+        unpinned = attrNames (
+          filterAttrs (_: s: s.image.digest == null && s.image.archive == null) cfg.resolved.services
+        );
+      in
+      optional (unpinned != [ ])
+        "services.aiStack: pinned by tag only, so that another image may come under the same name: ${
+          concatMapStringsSep ", " (
+            n: "${n} (${cfg.resolved.services.${n}.image.reference})"
+          ) unpinned
+        }. Set services.aiStack.<name>.image to a reference with a digest."
+      ++ concatLists (mapAttrsToList (name: def: def.warnings cfg.${name}._arguments) enabled);
+  };
+}

@@ -1,0 +1,221 @@
+# The resolved stack as quadlets (through quadlet-nix) and as the plain units beside
+# them. Written in the sections of systemd's own files, so that both back ends can
+# take it as it is.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    mapAttrs
+    mapAttrs'
+    mapAttrsToList
+    mkDefault
+    mkIf
+    mkOption
+    nameValuePair
+    optional
+    types
+    ;
+
+  cfg = config.services.aiStack;
+  util = import ./util.nix { inherit lib; };
+  resolve = import ./resolve.nix { inherit lib util; };
+
+  rootless = cfg.scope == "user";
+  tool = "${cfg.package}/bin/aistack";
+  manifest = cfg.identity.manifestPath;
+  inherit (cfg.resolved) services;
+
+  containerConfig =
+    s:
+    let
+      c = s.config;
+      inherit (s) def;
+    in
+    {
+      name = s.container;
+      image = s.image.reference;
+      # The image unit brings it; a start never waits on a download inside podman.
+      pull = "never";
+      networks = [ "${cfg.network}.network" ];
+      networkAliases = [ s.name ];
+      publishPorts = map (
+        p:
+        "${util.bracket p.address}:${toString p.host}:${toString p.container}"
+        + lib.optionalString (p.protocol != "tcp") "/${p.protocol}"
+      ) s.ports;
+      volumes = map (d: "${d.host}:${d.container}${lib.optionalString d.readOnly ":ro"}") s.data;
+      environments = c.environment;
+      exec =
+        let
+          words = def.command c._arguments;
+        in
+        if words == [ ] then (if c.extraArgs == [ ] then null else c.extraArgs) else words;
+      secrets = map (
+        secret:
+        if secret.target ? env then
+          "${secret.name},type=env,target=${secret.target.env}"
+        else
+          "${secret.name},type=mount,target=${secret.target.file},mode=0400"
+          + lib.optionalString (
+            def.user != null
+          ) ",uid=${toString def.user.uid},gid=${toString def.user.gid}"
+      ) s.secrets;
+      devices = if s.gpu == null then [ ] else s.gpu.devices;
+
+      notify = "healthy";
+      healthCmd = c.health.command;
+      healthInterval = "${toString c.health.interval}s";
+      healthTimeout = "${toString c.health.timeout}s";
+      healthRetries = c.health.retries;
+      # A short interval until the first healthy answer, so that dependants need not wait
+      # for a whole one.
+      healthStartupCmd = c.health.command;
+      healthStartupInterval = "2s";
+      healthStartupTimeout = "${toString c.health.timeout}s";
+      # 0: no limit; the unit's time-out is the limit.
+      healthStartupRetries = 0;
+      # The unit's restart brings it back.
+      healthOnFailure = "kill";
+
+      dropCapabilities = [ "all" ];
+      addCapabilities = lib.attrNames def.capabilities;
+      noNewPrivileges = true;
+      readOnly = if def.readOnlyRoot then true else null;
+      tmpfses = def.tmpfs;
+      user = if def.user == null then null else "${toString def.user.uid}:${toString def.user.gid}";
+      # The image's user is the owner of the stack outside, who then owns the data.
+      userns =
+        if rootless && def.user != null then
+          "keep-id:uid=${toString def.user.uid},gid=${toString def.user.gid}"
+        else
+          null;
+      # Render and video groups of the user, where podman would drop them.
+      addGroups = optional (
+        rootless && lib.any (lib.hasPrefix "/dev/") (if s.gpu == null then [ ] else s.gpu.devices)
+      ) "keep-groups";
+      ulimits = def.ulimits c._arguments;
+      pidsLimit = c.resources.pids;
+      shmSize = c.resources.shm;
+      # Not by the keys of newer versions: podman 5.4 is in stable distributions.
+      podmanArgs =
+        optional (c.resources.memory != null) "--memory=${c.resources.memory}"
+        ++ optional (c.resources.cpus != null) "--cpus=${toString c.resources.cpus}";
+    };
+
+  # What the hash of a service covers: the container, less what cannot be compared.
+  hashOf =
+    s:
+    builtins.hashString "sha256" (
+      builtins.toJSON (
+        containerConfig s
+        // {
+          inherit (s) setup;
+          archive = s.image.archive;
+        }
+      )
+    );
+  hashes = mapAttrs (_: hashOf) services;
+
+  unitsOf = names: map (n: services.${n}.unit) (builtins.filter (n: services ? ${n}) names);
+
+  containerUnit =
+    s:
+    nameValuePair s.container {
+      # Whoever starts it: the target, `aistack apply`, a user. Not multi-user.target
+      # or default.target, which would wait for downloads and models.
+      autoStart = false;
+      # A rootless network namespace copies the host's addresses when it is made, so it
+      # waits for them; a bridge of root's does not care, and loopback needs no network.
+      quadletConfig.defaultDependencies = if rootless then null else false;
+      containerConfig = mapAttrs (_: mkDefault) (containerConfig s);
+      unitConfig = {
+        Description = "Local AI: ${s.name} (${s.description})";
+        PartOf = [ cfg.resolved.target ];
+        Requires = [ s.pullUnit ] ++ unitsOf s.needs;
+        Wants = unitsOf s.wants;
+        After = [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
+        RequiresMountsFor = map (d: d.host) s.data;
+        # A cause that goes away (a secret that arrives, a disk that is mounted, a port
+        # that is freed) must not find the unit given up on.
+        StartLimitIntervalSec = 0;
+      };
+      serviceConfig = {
+        ExecStartPre = "${tool} prestart ${s.name} --stack ${manifest}";
+        Restart = "always";
+        RestartSec = 2;
+        RestartSteps = 6;
+        RestartMaxDelaySec = 120;
+        TimeoutStartSec = s.config.health.startTimeout;
+        TimeoutStopSec = 90;
+      }
+      // lib.optionalAttrs (s.setup != [ ]) {
+        ExecStartPost = "${tool} setup ${s.name} --stack ${manifest}";
+      };
+    };
+
+  pullUnit = s: {
+    Unit = {
+      Description = "Local AI: image of ${s.name}";
+    };
+    Service = {
+      # Not RemainAfterExit: each start of the container asks anew whether the image is
+      # there, also after `podman system reset`.
+      Type = "oneshot";
+      ExecStart = "${tool} pull ${s.name} --stack ${manifest}";
+      TimeoutStartSec = "infinity";
+    };
+  };
+in
+{
+  options.services.aiStack.units = mkOption {
+    type = types.attrsOf types.raw;
+    internal = true;
+    default = { };
+    description = "Plain units of the stack by file name: sections of systemd's unit files.";
+  };
+
+  config = mkIf cfg.enable {
+    services.aiStack = {
+      manifest = resolve.manifest cfg.resolved hashes;
+
+      units =
+        mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services
+        // {
+          ${cfg.resolved.target} = {
+            Unit = {
+              Description = "Local AI stack";
+              Wants = mapAttrsToList (_: s: s.unit) services;
+            };
+          };
+          # Runs behind a switch or a boot: neither waits for a download. It gets the
+          # images, restarts what changed, and starts the rest.
+          "local-ai-apply.service" = {
+            Unit = {
+              Description = "Local AI: bring the stack to what is declared";
+              X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
+            };
+            Service = {
+              Type = "exec";
+              RemainAfterExit = true;
+              ExecStart = "${tool} apply --stack ${manifest}";
+              Restart = "on-failure";
+              RestartSec = 60;
+            };
+            Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
+          };
+        };
+    };
+
+    virtualisation.quadlet = {
+      containers = mapAttrs' (_: containerUnit) services;
+      networks.${cfg.network} = {
+        autoStart = false;
+        quadletConfig.defaultDependencies = if rootless then null else false;
+        networkConfig = {
+          name = cfg.network;
+          # A name of our own for the bridge: the firewall opens DNS on it and on no other.
+          podmanArgs = optional (!rootless) "--interface-name=${cfg.network}";
+        };
+      };
+    };
+  };
+}

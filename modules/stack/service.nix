@@ -1,0 +1,254 @@
+# The service type: the options that every service has, with the defaults of its
+# definition (`def`), beside the options of that service alone.
+{ util, images }:
+{
+  name,
+  def,
+  stack,
+}:
+{ config, lib, ... }:
+let
+  inherit (lib)
+    literalExpression
+    mapAttrs
+    mkDefault
+    mkEnableOption
+    mkOption
+    types
+    ;
+
+  arguments = {
+    cfg = config;
+    inherit stack lib util;
+    option = "services.aiStack.${name}";
+  };
+
+  absolutePath = types.strMatching "/.*" // {
+    description = "absolute path";
+  };
+
+  # One image for all, or one for each GPU backend, with the CPU's as the fallback.
+  imageKey =
+    if def.image == null || builtins.isString def.image then
+      def.image
+    else
+      def.image.${config.gpu.backend} or def.image.cpu;
+in
+{
+  options = {
+    enable = mkEnableOption "${name}: ${def.description}";
+
+    image = mkOption {
+      type = types.nullOr types.str;
+      default = if imageKey == null then null else util.lockedReference images.${imageKey};
+      defaultText = literalExpression "the entry for this machine's GPU in pkgs/images.json";
+      example = "docker.io/example/${name}:1.2.3@sha256:…";
+      description = "Image reference. Give it with a digest: a tag alone may be another image tomorrow.";
+    };
+
+    imageArchive = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      example = literalExpression "./images/${name}.tar";
+      description = "Archive (docker-archive or oci-archive) to load in place of a pull, for machines without a network.";
+    };
+
+    address = mkOption {
+      type = types.str;
+      default = stack.address;
+      defaultText = literalExpression "config.services.aiStack.address";
+      example = "0.0.0.0";
+      description = "Host address that the ports are published on.";
+    };
+
+    ports = mapAttrs (
+      port: p:
+      mkOption {
+        type = types.port;
+        default =
+          let
+            shifted = p.host + stack.portOffset;
+          in
+          if shifted > 65535 then
+            throw "services.aiStack.portOffset = ${toString stack.portOffset} moves ${name}'s port ${port} from ${toString p.host} to ${toString shifted}, beyond 65535: choose a smaller offset or set services.aiStack.${name}.ports.${port}"
+          else
+            shifted;
+        defaultText = literalExpression "${toString p.host} + config.services.aiStack.portOffset";
+        description = "Host port for ${port} (${toString p.container}/${p.protocol or "tcp"} in the container).";
+      }
+    ) def.ports;
+
+    extraPorts = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            host = mkOption {
+              type = types.port;
+              description = "Port on the host.";
+            };
+            container = mkOption {
+              type = types.port;
+              description = "Port in the container.";
+            };
+            protocol = mkOption {
+              type = types.enum [
+                "tcp"
+                "udp"
+              ];
+              default = "tcp";
+              description = "Protocol.";
+            };
+          };
+        }
+      );
+      default = { };
+      description = "Ports to publish besides the service's own.";
+    };
+
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Open the published ports in the firewall (NixOS), and allow an address that is not loopback.";
+    };
+
+    allowUnauthenticated = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Allow an address that is not loopback although clients need no password: everyone who reaches the port may use the service.";
+    };
+
+    data = mapAttrs (
+      volume: v:
+      mkOption {
+        type = absolutePath;
+        default = "${stack.dataRoot}/${v.dir or name}";
+        defaultText = literalExpression "\"\${config.services.aiStack.dataRoot}/${v.dir or name}\"";
+        description = "Folder on the host for `${v.path}`${
+          lib.optionalString (v.readOnly or false) ", which the container only reads"
+        }.";
+      }
+    ) def.data;
+
+    environment = mkOption {
+      type = types.attrsOf (
+        types.coercedTo (types.oneOf [
+          types.int
+          types.bool
+        ]) (v: if builtins.isBool v then lib.boolToString v else toString v) types.str
+      );
+      default = { };
+      description = "Environment variables; a value here wins over the one that the service would get. They end up world-readable in the store: secrets go into `secretEnv`.";
+    };
+
+    secretEnv = mkOption {
+      type = types.attrsOf absolutePath;
+      default = { };
+      example = literalExpression "{ API_KEY = config.sops.secrets.${name}.path; }";
+      description = "Environment variables whose values are read from these files when the container starts.";
+    };
+
+    secretFiles = mkOption {
+      type = types.attrsOf absolutePath;
+      default = { };
+      example = literalExpression "{ \"/run/secrets/tls.key\" = config.sops.secrets.tls.path; }";
+      description = "Files in the container (absolute path -> file on the host), readable only by the service's user.";
+    };
+
+    resources = {
+      memory = mkOption {
+        type = types.nullOr types.str;
+        default = def.resources.memory or null;
+        example = "8g";
+        description = "Memory limit; null: none.";
+      };
+      pids = mkOption {
+        type = types.nullOr types.ints.positive;
+        default = def.resources.pids or 2048;
+        description = "Limit of processes and threads; null: podman's.";
+      };
+      cpus = mkOption {
+        type = types.nullOr types.number;
+        default = null;
+        example = 2.5;
+        description = "Limit of processor time, in cores; null: none.";
+      };
+      shm = mkOption {
+        type = types.nullOr types.str;
+        default = def.resources.shm or null;
+        example = "1g";
+        description = "Size of /dev/shm; null: podman's.";
+      };
+    };
+
+    health = {
+      interval = mkOption {
+        type = types.ints.positive;
+        default = 30;
+        description = "Seconds between two health checks of a running container.";
+      };
+      retries = mkOption {
+        type = types.ints.positive;
+        default = 3;
+        description = "Failed checks in a row after which the container is killed and started again.";
+      };
+      timeout = mkOption {
+        type = types.ints.positive;
+        default = 10;
+        description = "Seconds that one check may take.";
+      };
+      startTimeout = mkOption {
+        type = types.ints.positive;
+        default = def.startTimeout;
+        description = "Seconds from the start to the first healthy answer; after that the start has failed.";
+      };
+      command = mkOption {
+        type = types.str;
+        default = def.healthCommand arguments;
+        defaultText = lib.literalMD "the service's own";
+        description = "Command run in the container; its exit code 0 means healthy.";
+      };
+    };
+
+    needs = mkOption {
+      type = types.listOf types.str;
+      default = def.needs;
+      description = "Services of the stack that must be healthy before this one starts.";
+    };
+    wants = mkOption {
+      type = types.listOf types.str;
+      default = def.wants;
+      description = "Services of the stack that this one waits for when they are on, and does without when they fail.";
+    };
+
+    gpu.backend = mkOption {
+      type = types.enum [
+        "cuda"
+        "rocm"
+        "vulkan"
+        "sycl"
+        "cpu"
+      ];
+      default = if def.gpu then stack.gpu.backend else "cpu";
+      defaultText = literalExpression "config.services.aiStack.gpu.backend";
+      description = "What the service computes on; it picks the image and the devices.";
+    };
+
+    extraArgs = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Arguments added to the program's own.";
+    };
+
+    _arguments = mkOption {
+      internal = true;
+      readOnly = true;
+      default = arguments;
+      description = "What the functions of the definition are called with.";
+    };
+  }
+  // def.options;
+
+  config.environment = mapAttrs (_: mkDefault) (
+    lib.filterAttrs (_: v: v != null) (def.environment arguments)
+  );
+}

@@ -1,0 +1,125 @@
+# Small pure functions that the core and the services share.
+{ lib }:
+let
+  inherit (lib)
+    any
+    hasPrefix
+    toInt
+    toLower
+    ;
+in
+rec {
+  # "4G", "512m", "1024" (MiB) -> MiB.
+  toMiB =
+    text:
+    let
+      m = builtins.match "([0-9]+)([kKmMgGtT]?)[iI]?[bB]?" text;
+      n = toInt (builtins.elemAt m 0);
+      unit = toLower (builtins.elemAt m 1);
+    in
+    if m == null then
+      throw "services.aiStack: \"${text}\" is no amount of memory: write a number and k, m, g or t, as in \"4g\""
+    else if unit == "k" then
+      n / 1024
+    else if unit == "g" then
+      n * 1024
+    else if unit == "t" then
+      n * 1024 * 1024
+    else
+      n;
+
+  isLoopback = address: hasPrefix "127." address || address == "::1" || address == "localhost";
+  isWildcard = address: address == "0.0.0.0" || address == "::" || address == "";
+
+  # As in a URL or a published port: IPv6 in brackets.
+  bracket = address: if builtins.match ".*:.*" address != null then "[${address}]" else address;
+
+  # Where a client on this host reaches a listener on `address`.
+  reachable =
+    address:
+    if address == "::" then
+      "::1"
+    else if isWildcard address then
+      "127.0.0.1"
+    else
+      address;
+
+  # "name:tag@sha256:…" -> { name, tag, digest }; a registry's port is not a tag.
+  parseImage =
+    reference:
+    let
+      m = builtins.match "([^@]+)(@(sha256:[0-9a-f]{64}))?" reference;
+      named = builtins.match "(.*/[^/:]+|[^/:]+)(:([^/:]+))?" (builtins.elemAt m 0);
+    in
+    if reference == null then
+      {
+        reference = null;
+        name = null;
+        tag = null;
+        digest = null;
+      }
+    else if m == null || named == null then
+      throw "services.aiStack: \"${reference}\" is no image reference: write registry/name:tag@sha256:digest"
+    else
+      {
+        inherit reference;
+        name = builtins.elemAt named 0;
+        tag = builtins.elemAt named 2;
+        digest = builtins.elemAt m 2;
+      };
+
+  # The reference of an entry of the image lock.
+  lockedReference =
+    entry:
+    "${entry.name}:${entry.tag}"
+    + lib.optionalString (entry.digest != null) "@${entry.digest}";
+
+  # Whether an environment variable looks like a secret that would end up in the store.
+  looksSecret =
+    name: value:
+    let
+      upper = lib.toUpper name;
+      secretName = builtins.match "(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(_.*)?" upper != null;
+      points = any (s: lib.hasSuffix s upper) [
+        "_FILE"
+        "_PATH"
+        "_DIR"
+        "_URL"
+        "_NAME"
+      ];
+      secretValue =
+        any (p: hasPrefix p value) [
+          "sk-"
+          "hf_"
+          "ghp_"
+          "gho_"
+          "github_pat_"
+          "glpat-"
+          "xoxb-"
+          "xoxp-"
+          "AKIA"
+          "-----BEGIN"
+        ]
+        || builtins.match ".*://[^/@: ]+:[^/@ ]+@.*" value != null;
+      plain = builtins.elem (toLower value) [
+        ""
+        "true"
+        "false"
+        "none"
+        "0"
+        "1"
+      ];
+    in
+    secretValue || (secretName && !points && !plain);
+
+  # An HTTP GET that needs nothing but bash and grep, for images without a client.
+  bashGet =
+    port: path:
+    builtins.toJSON [
+      "bash"
+      "-c"
+      "exec 3<>/dev/tcp/127.0.0.1/${toString port} && echo -e 'GET ${path} HTTP/1.0\\r\\n\\r' >&3 && grep -qm1 ' 200 ' <&3"
+    ];
+
+  curlGet = port: path: "curl -fsS -o /dev/null http://127.0.0.1:${toString port}${path}";
+}

@@ -1,0 +1,109 @@
+# What a configuration, NixOS or Home Manager, renders to: the text of each file by
+# its name in tests/rendered/<name>/. Store paths are reduced to the package's name,
+# so that the text does not depend on a revision of nixpkgs.
+{ lib }:
+config:
+let
+  inherit (lib)
+    concatStrings
+    concatStringsSep
+    filterAttrs
+    mapAttrs
+    mapAttrs'
+    mapAttrsToList
+    nameValuePair
+    ;
+
+  cfg = config.services.aiStack;
+  system = cfg.scope == "system";
+  containers = mapAttrsToList (_: s: s.container) cfg.resolved.services;
+
+  storePath = "${builtins.storeDir}/[0-9a-df-np-sv-z]{32}-([-a-zA-Z0-9+._?=]+)";
+  reduce =
+    text:
+    concatStrings (
+      map (
+        part:
+        if builtins.isList part then
+          "${builtins.storeDir}/${(builtins.parseDrvName (lib.head part)).name}"
+        else
+          part
+      ) (builtins.split storePath (withoutHash (builtins.unsafeDiscardStringContext text)))
+    );
+  # quadlet-nix hashes the text with its store paths.
+  withoutHash =
+    text:
+    concatStrings (
+      builtins.filter builtins.isString (
+        builtins.split "X-QuadletNixConfigHash=[0-9a-f]+\n" text
+      )
+    );
+
+  # As Home Manager writes a unit.
+  ini = lib.generators.toINI {
+    listsAsDuplicateKeys = true;
+    mkKeyValue =
+      key: value:
+      "${key}=${if builtins.isBool value then lib.boolToString value else toString value}";
+  };
+
+  quadlets =
+    mapAttrs' (_: q: nameValuePair "quadlet/${q.ref}" q._configText) (
+      filterAttrs (name: _: builtins.elem name containers) config.virtualisation.quadlet.containers
+    )
+    // mapAttrs' (_: q: nameValuePair "quadlet/${q.ref}" q._configText) (
+      filterAttrs (name: _: name == cfg.network) config.virtualisation.quadlet.networks
+    );
+
+  units =
+    if system then
+      mapAttrs' (file: _: nameValuePair "units/${file}" config.systemd.units.${file}.text) cfg.units
+      // lib.listToAttrs (
+        map (
+          name:
+          nameValuePair "units/${name}.service.d/overrides.conf" config.systemd.units."${name}.service".text
+        ) containers
+      )
+    else
+      mapAttrs' (
+        file: _:
+        let
+          name = lib.head (lib.splitString "." file);
+          unit =
+            (if lib.hasSuffix ".target" file then config.systemd.user.targets else config.systemd.user.services)
+            .${name};
+        in
+        nameValuePair "units/${file}" (
+          ini (filterAttrs (_: section: section != { }) (mapAttrs (_: filterAttrs (_: v: v != null && v != [ ])) unit))
+        )
+      ) cfg.units;
+
+  tmpfiles =
+    if system then
+      concatStrings (
+        mapAttrsToList (
+          path: rules:
+          concatStrings (
+            mapAttrsToList (type: r: "${type} ${path} ${r.mode} ${r.user} ${r.group} ${r.age} ${r.argument}\n") rules
+          )
+        ) config.systemd.tmpfiles.settings.local-ai
+      )
+    else
+      concatStringsSep "\n" config.systemd.user.tmpfiles.rules + "\n";
+in
+mapAttrs (_: reduce) (
+  quadlets
+  // units
+  // {
+    "stack.json" =
+      if system then
+        config.environment.etc."aistack/stack.json".text
+      else
+        config.xdg.configFile."aistack/stack.json".text;
+    "tmpfiles.conf" = tmpfiles;
+    "ledger.txt" = cfg.ledger.table;
+    "scenarios.json" = builtins.toJSON (
+      mapAttrs (name: _: import ../../modules/services/${name}/test.nix) cfg.resolved.services
+    );
+  }
+)
