@@ -97,12 +97,7 @@ impl Finished {
 /// Where a program is: in `path` (the value of `PATH`) first, then in `more`
 /// and the [`USUAL_DIRECTORIES`], all below `root`.
 #[must_use]
-pub fn find(
-    root: &Path,
-    path: Option<&OsStr>,
-    more: &[PathBuf],
-    program: &str,
-) -> Option<PathBuf> {
+pub fn find(root: &Path, path: Option<&OsStr>, more: &[PathBuf], program: &str) -> Option<PathBuf> {
     let listed = path.map(std::env::split_paths).into_iter().flatten();
     listed
         .filter(|directory| directory.is_absolute())
@@ -258,8 +253,15 @@ mod tests {
     #[test]
     fn a_program_that_hangs_is_stopped_even_with_a_grandchild_on_its_pipes() {
         let start = Instant::now();
-        let error = run(shell("sleep 30 & sleep 30"), None, Duration::from_millis(200));
-        assert!(matches!(error, Err(CommandError::TimedOut { .. })), "{error:?}");
+        let error = run(
+            shell("sleep 30 & sleep 30"),
+            None,
+            Duration::from_millis(200),
+        );
+        assert!(
+            matches!(error, Err(CommandError::TimedOut { .. })),
+            "{error:?}"
+        );
         assert!(start.elapsed() < Duration::from_secs(5));
     }
 

@@ -51,10 +51,7 @@ impl Podman {
     /// # Errors
     /// When podman can't be run or can't look.
     pub fn image_exists(&self, reference: &str) -> Result<bool, CommandError> {
-        let done = self.ask(
-            &["image", "exists", reference].map(OsStr::new),
-            None,
-        )?;
+        let done = self.ask(&["image", "exists", reference].map(OsStr::new), None)?;
         match done.status.code() {
             Some(0) => Ok(true),
             Some(1) => Ok(false),
@@ -76,20 +73,21 @@ impl Podman {
     /// # Errors
     /// When podman can't be run or doesn't take the archive.
     pub fn load(&self, archive: &Path) -> Result<(), CommandError> {
-        let command =
-            self.command(&["load".as_ref(), "--input".as_ref(), archive.as_os_str()]);
+        let command = self.command(&["load".as_ref(), "--input".as_ref(), archive.as_os_str()]);
         self.watch(command)
     }
 
     /// Runs it as long as it takes, with its own output shown as it comes.
     fn watch(&self, mut command: Command) -> Result<(), CommandError> {
         let line = command::line(&command);
-        let status = command.stdin(Stdio::null()).status().map_err(|source| {
-            CommandError::Start {
-                program: self.program.clone(),
-                source,
-            }
-        })?;
+        let status =
+            command
+                .stdin(Stdio::null())
+                .status()
+                .map_err(|source| CommandError::Start {
+                    program: self.program.clone(),
+                    source,
+                })?;
         if status.success() {
             Ok(())
         } else {

@@ -130,7 +130,11 @@ impl UserScope<'_> {
     /// # Errors
     /// When it is nowhere.
     pub fn program(&self, program: &'static str) -> Result<PathBuf, ScopeError> {
-        let mut more = vec![Path::new("/etc/profiles/per-user").join(self.user).join("bin")];
+        let mut more = vec![
+            Path::new("/etc/profiles/per-user")
+                .join(self.user)
+                .join("bin"),
+        ];
         if let Some(home) = self.home {
             more.push(home.join(".nix-profile/bin"));
         }
@@ -147,7 +151,15 @@ impl UserScope<'_> {
         );
         let helpers = find(self.root, self.path, &more, "podman")
             .and_then(|podman| podman.canonicalize().ok())
-            .and_then(|podman| Some(podman.parent()?.parent()?.join("libexec/podman").join(program)))
+            .and_then(|podman| {
+                Some(
+                    podman
+                        .parent()?
+                        .parent()?
+                        .join("libexec/podman")
+                        .join(program),
+                )
+            })
             .filter(|helper| helper.exists());
         find(self.root, self.path, &more, program)
             .or(helpers)

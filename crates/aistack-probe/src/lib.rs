@@ -1,1 +1,210 @@
-//! Health probes over HTTP, TCP and the protocols of the databases.
+//! Health probes: is a service well, asked from the host over its own protocol?
+//!
+//! Each probe has one deadline for everything it does and reads a bounded number
+//! of bytes, whatever the other side sends: a server that hangs, drips single
+//! bytes or never stops talking costs its time-out and some kilobytes.
+
+mod http;
+mod wire;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aistack_stack::Probe;
+
+/// What a probe found and how long it took.
+#[derive(Debug)]
+pub struct Outcome {
+    /// From the first packet to the verdict.
+    pub latency: Duration,
+    /// Well, or why not.
+    pub result: Result<Well, ProbeError>,
+}
+
+/// A service that answered as a healthy one does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Well {
+    /// What it answered, in few words: `200 OK`, `PONG`.
+    pub answer: String,
+}
+
+/// Why a service is not well.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// Nothing takes connections there.
+    #[error("connection refused: nothing listens there")]
+    Refused,
+    /// No verdict within the time-out.
+    #[error("{stage} within {} s", Seconds(*limit))]
+    TimedOut {
+        /// What did not happen.
+        stage: Stage,
+        /// The time-out.
+        limit: Duration,
+    },
+    /// It answered HTTP, but not with a 2xx status.
+    #[error("answered status {code}{}", Excerpt(body))]
+    Status {
+        /// The status code.
+        code: u16,
+        /// The beginning of the body, on one line; empty: none.
+        body: String,
+    },
+    /// It sent a redirect; it isn't followed, since the health path itself must answer.
+    #[error("answered status {code}, a redirect to {location:?}")]
+    Redirect {
+        /// The status code.
+        code: u16,
+        /// Where to.
+        location: String,
+    },
+    /// The service itself says that it can't serve now.
+    #[error("answered that it is not ready: {answer}")]
+    NotReady {
+        /// Its words.
+        answer: String,
+    },
+    /// What came isn't the protocol.
+    #[error("answered something that is not {protocol}: {seen}")]
+    Garbage {
+        /// The protocol that was expected.
+        protocol: &'static str,
+        /// The beginning of what came, or what was wrong with it.
+        seen: String,
+    },
+    /// The other side closed the connection before it had answered.
+    #[error("closed the connection without an answer")]
+    Closed,
+    /// The URL can't be used.
+    #[error("{url:?} is no URL that can be asked: {why}")]
+    Url {
+        /// The URL.
+        url: String,
+        /// Why.
+        why: String,
+    },
+    /// Anything else that the system says of the connection.
+    #[error("connection failed: {0}")]
+    Io(io::Error),
+}
+
+/// How far a probe had come when its time was up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Still connecting.
+    Connect,
+    /// Connected, but the answer didn't come (or not whole).
+    Answer,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "no connection",
+            Self::Answer => "connected, but no complete answer",
+        })
+    }
+}
+
+/// A duration as seconds without needless zeros: `5`, `0.3`.
+struct Seconds(Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.as_secs_f64())
+    }
+}
+
+struct Excerpt<'a>(&'a str);
+
+impl fmt::Display for Excerpt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            write!(f, ": {}", self.0)
+        }
+    }
+}
+
+/// Runs one probe; it ends within `limit` (and the scheduling of its thread).
+#[must_use]
+pub fn run(probe: &Probe, limit: Duration) -> Outcome {
+    let start = Instant::now();
+    let result = match probe {
+        Probe::Http(http) => http::get(&http.url, limit),
+        Probe::Tcp(socket) => wire::tcp(socket.socket(), limit),
+        Probe::Redis(socket) => wire::redis(socket.socket(), limit),
+        Probe::Postgres(socket) => wire::postgres(socket.socket(), limit),
+    };
+    Outcome {
+        latency: start.elapsed(),
+        result,
+    }
+}
+
+/// Runs all probes at the same time, each with its own `limit`; outcomes in the
+/// order of the probes.
+#[must_use]
+pub fn run_all(probes: &[&Probe], limit: Duration) -> Vec<Outcome> {
+    thread::scope(|scope| {
+        let running: Vec<_> = probes
+            .iter()
+            .map(|probe| {
+                thread::Builder::new()
+                    .name("probe".to_owned())
+                    .spawn_scoped(scope, || run(probe, limit))
+            })
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| {
+                let outcome = thread.and_then(|thread| {
+                    thread
+                        .join()
+                        .map_err(|_| io::Error::other("the probe's thread ended early"))
+                });
+                outcome.unwrap_or_else(|error| Outcome {
+                    latency: Duration::ZERO,
+                    result: Err(ProbeError::Io(error)),
+                })
+            })
+            .collect()
+    })
+}
+
+/// Bytes as one short line of printable text.
+fn excerpt(bytes: &[u8], characters: usize) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let line: String = text
+        .chars()
+        .map(|c| {
+            if c.is_control() || c == char::REPLACEMENT_CHARACTER {
+                ' '
+            } else {
+                c
+            }
+        })
+        .collect();
+    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut short: String = words.chars().take(characters).collect();
+    if short.len() < words.len() {
+        short.push('…');
+    }
+    short
+}
+
+/// Where a probe connects to, for messages.
+#[must_use]
+pub fn target(probe: &Probe) -> String {
+    let socket = |kind: &str, at: SocketAddr| format!("{kind} {at}");
+    match probe {
+        Probe::Http(http) => format!("GET {}", http.url),
+        Probe::Tcp(probe) => socket("connect", probe.socket()),
+        Probe::Redis(probe) => socket("PING", probe.socket()),
+        Probe::Postgres(probe) => socket("SSLRequest", probe.socket()),
+    }
+}

@@ -1,6 +1,7 @@
 //! What the types can't say: whether the parts of a stack agree with each other.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use crate::model::{Probe, Scope, Service, Stack};
@@ -11,7 +12,8 @@ impl Stack {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.scope == Scope::User && self.user.as_deref().is_none_or(str::is_empty) {
-            problems.push("user is empty, but scope is \"user\": it must name the owner".to_owned());
+            problems
+                .push("user is empty, but scope is \"user\": it must name the owner".to_owned());
         }
         absolute(&mut problems, "dataRoot", &self.data_root);
         unit_name(&mut problems, "target", &self.target, ".target");
@@ -34,7 +36,11 @@ impl Stack {
         unit_name(problems, &place("unit"), &service.unit, ".service");
         unit_name(problems, &place("pullUnit"), &service.pull_unit, ".service");
         argument(problems, &place("container"), &service.container);
-        argument(problems, &place("image.reference"), &service.image.reference);
+        argument(
+            problems,
+            &place("image.reference"),
+            &service.image.reference,
+        );
         if let Some(archive) = &service.image.archive {
             absolute(problems, &place("image.archive"), archive);
         }
@@ -48,14 +54,18 @@ impl Stack {
         }
         match &service.health {
             Some(Probe::Http(probe)) if !is_http(&probe.url) => problems.push(format!(
-                "{} is {:?}: probes speak plain http:// only, to a named host",
+                "{} is {:?}: a probe wants http://HOST or http://HOST:PORT/PATH, without TLS, the port within 1 to 65535",
                 place("health.http.url"),
                 probe.url
             )),
             _ => {}
         }
         for data in &service.data {
-            absolute(problems, &place(&format!("data.{}.host", data.name)), &data.host);
+            absolute(
+                problems,
+                &place(&format!("data.{}.host", data.name)),
+                &data.host,
+            );
             absolute(
                 problems,
                 &place(&format!("data.{}.container", data.name)),
@@ -122,7 +132,16 @@ fn is_digest(digest: &str) -> bool {
     })
 }
 
+/// `http://HOST[:PORT]…` with a port that is one.
 fn is_http(url: &str) -> bool {
-    url.strip_prefix("http://")
-        .is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']))
+    let Some(rest) = url.strip_prefix("http://") else {
+        return false;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let (host, port) = match authority.rsplit_once(':') {
+        // The colons within [::1] are not a port's.
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (authority, None),
+    };
+    !host.is_empty() && port.is_none_or(|port| port.parse::<NonZeroU16>().is_ok())
 }
