@@ -182,6 +182,8 @@
           in
           lib.mapAttrs (_: h: render h.config) self.nixosConfigurations
           // lib.mapAttrs' (n: h: lib.nameValuePair "home-${n}" (render h.config)) self.homeConfigurations;
+        # The evaluation tests: name -> null, or what was seen instead.
+        tests = import ./tests/eval/cases.nix { inherit self inputs; };
         # The outputs of a template, or of a folder that `aistack init` made of one, with
         # the inputs of this flake in place of downloaded ones.
         template =

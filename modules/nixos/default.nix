@@ -53,10 +53,7 @@ let
   };
 in
 {
-  imports = [
-    ../stack
-    ./foreign.nix
-  ];
+  imports = [ ../stack ];
 
   config = lib.mkMerge [
     {
@@ -74,10 +71,13 @@ in
 
     # A clash between a user's stack and the system concerns the host even where the
     # system's own stack is off.
-    (mkIf (!cfg.enable && homes != { }) {
+    (mkIf (cfg.enable || homes != { }) {
       services.aiStack.ledger.claims = concatLists (
         mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes
-      );
+      )
+      ++ import ./foreign.nix { inherit config lib; };
+    })
+    (mkIf (!cfg.enable && homes != { }) {
       assertions = [
         {
           assertion = cfg.ledger.conflicts == [ ];
@@ -94,9 +94,6 @@ in
           user = null;
           manifestPath = "/etc/${manifestPath}";
         };
-        ledger.claims = concatLists (
-          mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes
-        );
       };
 
       environment.etc.${manifestPath}.text = builtins.toJSON cfg.manifest;

@@ -6,11 +6,9 @@ let
   inherit (lib)
     concatLists
     mapAttrsToList
-    mkIf
     optional
     ;
 
-  cfg = config.services.aiStack;
   inherit (config) services;
 
   claim = owner: option: address: port: {
@@ -62,15 +60,10 @@ let
       ) (s.settings.port or 5432)
     );
 in
-{
-  config = mkIf cfg.enable {
-    services.aiStack.ledger.claims =
-      one "ollama" (s: s.port) (s: s.host)
-      ++ one "open-webui" (s: s.port) (s: s.host)
-      ++ one "llama-cpp" (s: s.port or 8080) (s: s.host or "127.0.0.1")
-      ++ one "prometheus" (s: s.port) (s: s.listenAddress)
-      ++ qdrant
-      ++ postgresql
-      ++ redis;
-  };
-}
+one "ollama" (s: s.port) (s: s.host)
+++ one "open-webui" (s: s.port) (s: s.host)
+++ one "llama-cpp" (s: s.port or 8080) (s: s.host or "127.0.0.1")
+++ one "prometheus" (s: s.port) (s: s.listenAddress)
+++ qdrant
+++ postgresql
+++ redis

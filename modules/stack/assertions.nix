@@ -40,7 +40,7 @@ let
       }
       {
         assertion = exposed -> (c.allowUnauthenticated || s.def.authenticated args);
-        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. ${lib.toSentenceCase s.def.authHint}; or accept it with ${option}.allowUnauthenticated = true.";
+        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. To have some, ${s.def.authHint}; or accept it with ${option}.allowUnauthenticated = true.";
       }
       {
         assertion = leaked == [ ];

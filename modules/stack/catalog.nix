@@ -68,7 +68,7 @@ let
     assertions = _: [ ];
     warnings = _: [ ];
     authenticated = _: false;
-    authHint = "the program has no authentication of its own: put a reverse proxy with one before it";
+    authHint = "put a reverse proxy with a login before it (the program has none of its own)";
   };
 
   check =
