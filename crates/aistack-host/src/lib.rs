@@ -6,8 +6,10 @@
 //! behind one module with typed answers ([`systemd`], [`podman`]).
 
 pub mod command;
+pub mod directory;
 pub mod podman;
 pub mod scope;
+pub mod secret;
 pub mod sockets;
 pub mod systemd;
 pub mod users;

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use crate::command::below;
@@ -144,6 +144,21 @@ impl Listening {
         } else {
             Exposure::Elsewhere(seen.into_iter().collect())
         }
+    }
+}
+
+/// Tries to bind a socket and lets go of it: whether a container's port is free.
+///
+/// With `SO_REUSEADDR`, as podman binds it: connections that are only waiting
+/// for their end don't count.
+///
+/// # Errors
+/// What the system says: `AddrInUse`, `AddrNotAvailable` (no interface has the
+/// address), `PermissionDenied` (a port below 1024).
+pub fn try_bind(transport: Transport, socket: SocketAddr) -> io::Result<()> {
+    match transport {
+        Transport::Tcp => TcpListener::bind(socket).map(drop),
+        Transport::Udp => UdpSocket::bind(socket).map(drop),
     }
 }
 
