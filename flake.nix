@@ -133,9 +133,7 @@
       );
 
       checks = eachSystem (
-        pkgs:
-        (self.lib.rust pkgs).checks
-        // import ./tests/eval/checks.nix { inherit self inputs pkgs; }
+        pkgs: (self.lib.rust pkgs).checks // import ./tests/eval/checks.nix { inherit self inputs pkgs; }
       );
 
       templates = import ./templates;

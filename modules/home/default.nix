@@ -25,9 +25,7 @@ let
   named = kind: mapAttrs' (file: unit: nameValuePair (lib.removeSuffix kind file) unit) (ofKind kind);
 
   directories = lib.mergeAttrsList (
-    lib.concatLists (
-      mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services
-    )
+    lib.concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
   );
 in
 {
@@ -53,7 +51,9 @@ in
         }
         {
           assertion =
-            account == null || account.autoSubUidGidRange || (account.subUidRanges != [ ] && account.subGidRanges != [ ]);
+            account == null
+            || account.autoSubUidGidRange
+            || (account.subUidRanges != [ ] && account.subGidRanges != [ ]);
           message = "services.aiStack of user ${user}: rootless containers need subordinate ids. Set users.users.${user}.autoSubUidGidRange = true, or import the NixOS module of aistack, which does.";
         }
       ];

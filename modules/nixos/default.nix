@@ -29,9 +29,7 @@ let
 
   # One rule a folder: several services may read the same one.
   directories = lib.mergeAttrsList (
-    concatLists (
-      mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services
-    )
+    concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
   );
 
   openPorts =
@@ -72,10 +70,9 @@ in
     # A clash between a user's stack and the system concerns the host even where the
     # system's own stack is off.
     (mkIf (cfg.enable || homes != { }) {
-      services.aiStack.ledger.claims = concatLists (
-        mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes
-      )
-      ++ import ./foreign.nix { inherit config lib; };
+      services.aiStack.ledger.claims =
+        concatLists (mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes)
+        ++ import ./foreign.nix { inherit config lib; };
     })
     (mkIf (!cfg.enable && homes != { }) {
       assertions = [

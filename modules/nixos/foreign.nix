@@ -32,7 +32,10 @@ let
     let
       s = services.qdrant or { };
       settings = s.settings.service or { };
-      at = option: default: claim "services.qdrant" "services.qdrant.settings.service.${option}" (settings.host or "127.0.0.1") (settings.${option} or default);
+      at =
+        option: default:
+        claim "services.qdrant" "services.qdrant.settings.service.${option}" (settings.host or "127.0.0.1"
+        ) (settings.${option} or default);
     in
     lib.optionals (s.enable or false) [
       (at "http_port" 6333)

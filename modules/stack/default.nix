@@ -251,7 +251,9 @@ in
     assertions = [
       {
         assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
-        message = "services.aiStack.facts has schema ${toString (cfg.facts.schema or "none")}, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
+        message = "services.aiStack.facts has schema ${
+          toString (cfg.facts.schema or "none")
+        }, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
       }
     ];
 
@@ -263,9 +265,7 @@ in
       in
       optional (unpinned != [ ])
         "services.aiStack: pinned by tag only, so that another image may come under the same name: ${
-          concatMapStringsSep ", " (
-            n: "${n} (${cfg.resolved.services.${n}.image.reference})"
-          ) unpinned
+          concatMapStringsSep ", " (n: "${n} (${cfg.resolved.services.${n}.image.reference})") unpinned
         }. Set services.aiStack.<name>.image to a reference with a digest."
       ++ concatLists (mapAttrsToList (name: def: def.warnings cfg.${name}._arguments) enabled);
   };

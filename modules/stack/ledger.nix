@@ -27,7 +27,9 @@ let
 
   conflictsOf =
     key: meets: kind: claims:
-    concatMap (pairs meets) (mapAttrsToList (_: c: c) (groupBy key (builtins.filter (c: c.kind == kind) claims)));
+    concatMap (pairs meets) (
+      mapAttrsToList (_: c: c) (groupBy key (builtins.filter (c: c.kind == kind) claims))
+    );
 
   describe =
     c:
@@ -44,7 +46,9 @@ rec {
   # claims -> [ { a, b } ]
   conflicts =
     claims:
-    conflictsOf (c: "${c.protocol}/${toString c.port}") (a: b: addressesMeet a.address b.address) "port" claims
+    conflictsOf (c: "${c.protocol}/${toString c.port}") (
+      a: b: addressesMeet a.address b.address
+    ) "port" claims
     ++ conflictsOf (c: c.path) (a: b: a.exclusive || b.exclusive) "directory" claims
     ++ conflictsOf (c: "${c.domain}/${c.name}") (_: _: true) "name" claims;
 
@@ -52,9 +56,7 @@ rec {
   report =
     found:
     "services.aiStack: ${toString (builtins.length found)} conflict(s) on this host:\n"
-    + concatMapStringsSep "\n" (
-      { a, b }: "  claimed twice: ${describe a}\n${side a}\n${side b}"
-    ) found;
+    + concatMapStringsSep "\n" ({ a, b }: "  claimed twice: ${describe a}\n${side a}\n${side b}") found;
 
   # Every claim, one a line, aligned: what `ledger.table` shows.
   table =

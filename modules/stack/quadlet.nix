@@ -55,9 +55,7 @@ let
           "${secret.name},type=env,target=${secret.target.env}"
         else
           "${secret.name},type=mount,target=${secret.target.file},mode=0400"
-          + lib.optionalString (
-            def.user != null
-          ) ",uid=${toString def.user.uid},gid=${toString def.user.gid}"
+          + lib.optionalString (def.user != null) ",uid=${toString def.user.uid},gid=${toString def.user.gid}"
       ) s.secrets;
       devices = if s.gpu == null then [ ] else s.gpu.devices;
 
@@ -177,32 +175,30 @@ in
     services.aiStack = {
       manifest = resolve.manifest cfg.resolved hashes;
 
-      units =
-        mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services
-        // {
-          ${cfg.resolved.target} = {
-            Unit = {
-              Description = "Local AI stack";
-              Wants = mapAttrsToList (_: s: s.unit) services;
-            };
-          };
-          # Runs behind a switch or a boot: neither waits for a download. It gets the
-          # images, restarts what changed, and starts the rest.
-          "local-ai-apply.service" = {
-            Unit = {
-              Description = "Local AI: bring the stack to what is declared";
-              X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
-            };
-            Service = {
-              Type = "exec";
-              RemainAfterExit = true;
-              ExecStart = "${tool} apply --stack ${manifest}";
-              Restart = "on-failure";
-              RestartSec = 60;
-            };
-            Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
+      units = mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services // {
+        ${cfg.resolved.target} = {
+          Unit = {
+            Description = "Local AI stack";
+            Wants = mapAttrsToList (_: s: s.unit) services;
           };
         };
+        # Runs behind a switch or a boot: neither waits for a download. It gets the
+        # images, restarts what changed, and starts the rest.
+        "local-ai-apply.service" = {
+          Unit = {
+            Description = "Local AI: bring the stack to what is declared";
+            X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
+          };
+          Service = {
+            Type = "exec";
+            RemainAfterExit = true;
+            ExecStart = "${tool} apply --stack ${manifest}";
+            Restart = "on-failure";
+            RestartSec = 60;
+          };
+          Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
+        };
+      };
     };
 
     virtualisation.quadlet = {

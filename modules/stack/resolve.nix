@@ -164,36 +164,34 @@ in
       target
       network
       ;
-    services = mapAttrs (
-      name: s:
-      {
-        inherit (s)
-          description
-          option
-          unit
-          pullUnit
-          container
-          image
-          ports
-          health
-          data
-          files
-          setup
-          needs
-          wants
-          gpu
-          metrics
-          ;
-        configHash = hashes.${name};
-        secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
-      }
-    ) resolved.services;
+    services = mapAttrs (name: s: {
+      inherit (s)
+        description
+        option
+        unit
+        pullUnit
+        container
+        image
+        ports
+        health
+        data
+        files
+        setup
+        needs
+        wants
+        gpu
+        metrics
+        ;
+      configHash = hashes.${name};
+      secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
+    }) resolved.services;
   };
 
   claims =
     resolved:
     let
-      owner = s: "${s.option} (${if resolved.scope == "system" then "system" else "user ${resolved.user}"})";
+      owner =
+        s: "${s.option} (${if resolved.scope == "system" then "system" else "user ${resolved.user}"})";
       # Container names are unique for each engine: root's, and each user's.
       domain = if resolved.scope == "system" then "container" else "container of ${resolved.user}";
     in

@@ -70,16 +70,16 @@ rec {
 
   # The reference of an entry of the image lock.
   lockedReference =
-    entry:
-    "${entry.name}:${entry.tag}"
-    + lib.optionalString (entry.digest != null) "@${entry.digest}";
+    entry: "${entry.name}:${entry.tag}" + lib.optionalString (entry.digest != null) "@${entry.digest}";
 
   # Whether an environment variable looks like a secret that would end up in the store.
   looksSecret =
     name: value:
     let
       upper = lib.toUpper name;
-      secretName = builtins.match "(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(_.*)?" upper != null;
+      secretName =
+        builtins.match "(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(_.*)?" upper
+        != null;
       points = any (s: lib.hasSuffix s upper) [
         "_FILE"
         "_PATH"

@@ -55,7 +55,8 @@ let
 
   on = module: core ({ enable = true; } // module);
   manifest = module: (on module).services.aiStack.manifest;
-  container = module: name: (on module).virtualisation.quadlet.containers."local-ai-${name}".containerConfig;
+  container =
+    module: name: (on module).virtualisation.quadlet.containers."local-ai-${name}".containerConfig;
 
   messages = config: map (a: a.message) (filter (a: !a.assertion) config.assertions);
 
@@ -78,19 +79,17 @@ let
       ]
       ++ modules;
     }).config;
-  withHome =
-    stack:
-    {
-      users.users.ann.isNormalUser = true;
-      home-manager.users.ann = {
-        imports = [ self.homeModules.default ];
-        home.stateVersion = "26.05";
-        services.aiStack = {
-          enable = true;
-        }
-        // stack;
-      };
+  withHome = stack: {
+    users.users.ann.isNormalUser = true;
+    home-manager.users.ann = {
+      imports = [ self.homeModules.default ];
+      home.stateVersion = "26.05";
+      services.aiStack = {
+        enable = true;
+      }
+      // stack;
     };
+  };
 
   ## What a test may say.
 
@@ -118,8 +117,7 @@ let
     if seen == wanted then null else "seen ${builtins.toJSON seen}, wanted ${builtins.toJSON wanted}";
   # An error of evaluation, from a type or a throw.
   throws =
-    value:
-    if (builtins.tryEval (builtins.deepSeq value null)).success then "no error" else null;
+    value: if (builtins.tryEval (builtins.deepSeq value null)).success then "no error" else null;
 
   port = port: address: {
     kind = "port";
@@ -128,105 +126,142 @@ let
     option = "y";
     inherit port address;
   };
-  clashes = a: b: ledger.conflicts [ a b ] != [ ];
+  clashes =
+    a: b:
+    ledger.conflicts [
+      a
+      b
+    ] != [ ];
 
   key = "/run/secrets/key";
 in
 {
   # ── the ledger ──
-  "one port twice within the stack names both options" = refuses (on {
-    ollama.enable = true;
-    qdrant = {
-      enable = true;
-      ports.http = 11434;
-    };
-  }) [
-    "port 11434/tcp on 127.0.0.1"
-    "services.aiStack.ollama.ports.http"
-    "services.aiStack.qdrant.ports.http"
-  ];
-  "several conflicts come in one report" = refuses (on {
-    ollama.enable = true;
-    qdrant = {
-      enable = true;
-      ports = {
-        http = 11434;
-        grpc = 8081;
-      };
-    };
-    open-webui.enable = true;
-  }) [
-    "2 conflict(s)"
-    "11434"
-    "8081"
-  ];
-  "one data directory for two writers is refused" = refuses (on {
-    redis.enable = true;
-    qdrant = {
-      enable = true;
-      data.storage = "/var/lib/local-ai/redis";
-    };
-  }) [
-    "data directory /var/lib/local-ai/redis"
-    "services.aiStack.qdrant.data.storage"
-  ];
-  "a port that is claimed outside is respected" = refuses (on {
-    ollama.enable = true;
-    ledger.extra = [
-      {
-        port = 11434;
-        owner = "the old server";
-      }
-    ];
-  }) [
-    "the old server"
-    "services.aiStack.ollama.ports.http"
-  ];
-  "wildcards meet each specific address" = equal [ true true true ] [
-    (clashes (port 1 "0.0.0.0") (port 1 "127.0.0.1"))
-    (clashes (port 1 "::") (port 1 "10.0.0.1"))
-    (clashes (port 1 "::1") (port 1 "::1"))
-  ];
-  "different addresses, ports and protocols do not meet" = equal [ false false false ] [
-    (clashes (port 1 "127.0.0.1") (port 1 "10.0.0.1"))
-    (clashes (port 1 "127.0.0.1") (port 2 "127.0.0.1"))
-    (clashes (port 1 "127.0.0.1") (port 1 "127.0.0.1" // { protocol = "udp"; }))
-  ];
+  "one port twice within the stack names both options" =
+    refuses
+      (on {
+        ollama.enable = true;
+        qdrant = {
+          enable = true;
+          ports.http = 11434;
+        };
+      })
+      [
+        "port 11434/tcp on 127.0.0.1"
+        "services.aiStack.ollama.ports.http"
+        "services.aiStack.qdrant.ports.http"
+      ];
+  "several conflicts come in one report" =
+    refuses
+      (on {
+        ollama.enable = true;
+        qdrant = {
+          enable = true;
+          ports = {
+            http = 11434;
+            grpc = 8081;
+          };
+        };
+        open-webui.enable = true;
+      })
+      [
+        "2 conflict(s)"
+        "11434"
+        "8081"
+      ];
+  "one data directory for two writers is refused" =
+    refuses
+      (on {
+        redis.enable = true;
+        qdrant = {
+          enable = true;
+          data.storage = "/var/lib/local-ai/redis";
+        };
+      })
+      [
+        "data directory /var/lib/local-ai/redis"
+        "services.aiStack.qdrant.data.storage"
+      ];
+  "a port that is claimed outside is respected" =
+    refuses
+      (on {
+        ollama.enable = true;
+        ledger.extra = [
+          {
+            port = 11434;
+            owner = "the old server";
+          }
+        ];
+      })
+      [
+        "the old server"
+        "services.aiStack.ollama.ports.http"
+      ];
+  "wildcards meet each specific address" =
+    equal
+      [ true true true ]
+      [
+        (clashes (port 1 "0.0.0.0") (port 1 "127.0.0.1"))
+        (clashes (port 1 "::") (port 1 "10.0.0.1"))
+        (clashes (port 1 "::1") (port 1 "::1"))
+      ];
+  "different addresses, ports and protocols do not meet" =
+    equal
+      [ false false false ]
+      [
+        (clashes (port 1 "127.0.0.1") (port 1 "10.0.0.1"))
+        (clashes (port 1 "127.0.0.1") (port 2 "127.0.0.1"))
+        (clashes (port 1 "127.0.0.1") (port 1 "127.0.0.1" // { protocol = "udp"; }))
+      ];
   "the table shows each claim" = equal true (
     hasInfix "127.0.0.1:6379/tcp" (on { redis.enable = true; }).services.aiStack.ledger.table
   );
-  "against services.ollama of nixpkgs" = refuses (nixos [
-    {
-      services.aiStack = {
-        enable = true;
-        ollama.enable = true;
-      };
-      services.ollama.enable = true;
-    }
-  ]) [
-    "services.ollama (NixOS)"
-    "services.ollama.port"
-    "services.aiStack.ollama.ports.http"
-  ];
-  "a user's stack against the system's" = refuses (nixos [
-    {
-      services.aiStack = {
-        enable = true;
-        ollama.enable = true;
-      };
-    }
-    (withHome { ollama.enable = true; })
-  ]) [
-    "services.aiStack.ollama (system)"
-    "services.aiStack.ollama (user ann)"
-  ];
-  "a user's stack against services.redis of the system" = refuses (nixos [
-    { services.redis.servers.cache = { enable = true; port = 6379; }; }
-    (withHome { redis.enable = true; })
-  ]) [
-    "services.redis.servers.cache"
-    "user ann"
-  ];
+  "against services.ollama of nixpkgs" =
+    refuses
+      (nixos [
+        {
+          services.aiStack = {
+            enable = true;
+            ollama.enable = true;
+          };
+          services.ollama.enable = true;
+        }
+      ])
+      [
+        "services.ollama (NixOS)"
+        "services.ollama.port"
+        "services.aiStack.ollama.ports.http"
+      ];
+  "a user's stack against the system's" =
+    refuses
+      (nixos [
+        {
+          services.aiStack = {
+            enable = true;
+            ollama.enable = true;
+          };
+        }
+        (withHome { ollama.enable = true; })
+      ])
+      [
+        "services.aiStack.ollama (system)"
+        "services.aiStack.ollama (user ann)"
+      ];
+  "a user's stack against services.redis of the system" =
+    refuses
+      (nixos [
+        {
+          services.redis.servers.cache = {
+            enable = true;
+            port = 6379;
+          };
+        }
+        (withHome { redis.enable = true; })
+      ])
+      [
+        "services.redis.servers.cache"
+        "user ann"
+      ];
   "an offset lets both scopes run" = accepts (nixos [
     {
       services.aiStack = {
@@ -245,16 +280,16 @@ in
     let
       ann = (nixos [ (withHome { redis.enable = true; }) ]).users.users.ann;
     in
-    equal [ ann.linger ann.autoSubUidGidRange ] [
-      true
-      true
-    ];
-  "without lingering a user's stack is refused" = refuses
-    (nixos [
-      (withHome { redis.enable = true; })
-      { users.users.ann.linger = false; }
-    ])
-    [ "users.users.ann.linger = true" ];
+    equal
+      [ ann.linger ann.autoSubUidGidRange ]
+      [
+        true
+        true
+      ];
+  "without lingering a user's stack is refused" = refuses (nixos [
+    (withHome { redis.enable = true; })
+    { users.users.ann.linger = false; }
+  ]) [ "users.users.ann.linger = true" ];
 
   # ── open to other machines ──
   "an open address wants the firewall's option" = refuses (on {
@@ -263,17 +298,20 @@ in
       address = "0.0.0.0";
     };
   }) [ "services.aiStack.redis.openFirewall = true" ];
-  "an open address wants authentication" = refuses (on {
-    qdrant = {
-      enable = true;
-      address = "0.0.0.0";
-      openFirewall = true;
-    };
-  }) [
-    "without authentication"
-    "secretEnv.QDRANT__SERVICE__API_KEY"
-    "services.aiStack.qdrant.allowUnauthenticated"
-  ];
+  "an open address wants authentication" =
+    refuses
+      (on {
+        qdrant = {
+          enable = true;
+          address = "0.0.0.0";
+          openFirewall = true;
+        };
+      })
+      [
+        "without authentication"
+        "secretEnv.QDRANT__SERVICE__API_KEY"
+        "services.aiStack.qdrant.allowUnauthenticated"
+      ];
   "Open WebUI without logins stays at home" = refuses (on {
     open-webui = {
       enable = true;
@@ -300,16 +338,19 @@ in
   });
 
   # ── llama.cpp ──
-  "a quantised KV cache needs flash attention" = refuses (on {
-    llama-cpp = {
-      enable = true;
-      model = "m.gguf";
-      flashAttention = "off";
-    };
-  }) [
-    "cacheTypeK = q4_0"
-    "services.aiStack.llama-cpp.flashAttention = \"on\""
-  ];
+  "a quantised KV cache needs flash attention" =
+    refuses
+      (on {
+        llama-cpp = {
+          enable = true;
+          model = "m.gguf";
+          flashAttention = "off";
+        };
+      })
+      [
+        "cacheTypeK = q4_0"
+        "services.aiStack.llama-cpp.flashAttention = \"on\""
+      ];
   "an f16 cache does not" = accepts (on {
     llama-cpp = {
       enable = true;
@@ -319,37 +360,49 @@ in
       cacheTypeV = "f16";
     };
   });
-  "a model outside the folder that the container sees" = refuses (on {
-    llama-cpp = {
-      enable = true;
-      model = "/home/ann/models/m.gguf";
-    };
-  }) [
-    "/var/lib/local-ai/models"
-    "services.aiStack.llama-cpp.data.models = \"/home/ann/models\""
-  ];
-  "a model by its whole path inside it" = equal (lib.take 2
-    (container {
-      llama-cpp = {
-        enable = true;
-        model = "/var/lib/local-ai/models/sub/m.gguf";
-      };
-    } "llama-cpp").exec
-  ) [ "--model" "/models/sub/m.gguf" ];
+  "a model outside the folder that the container sees" =
+    refuses
+      (on {
+        llama-cpp = {
+          enable = true;
+          model = "/home/ann/models/m.gguf";
+        };
+      })
+      [
+        "/var/lib/local-ai/models"
+        "services.aiStack.llama-cpp.data.models = \"/home/ann/models\""
+      ];
+  "a model by its whole path inside it" =
+    equal
+      (lib.take 2
+        (container {
+          llama-cpp = {
+            enable = true;
+            model = "/var/lib/local-ai/models/sub/m.gguf";
+          };
+        } "llama-cpp").exec
+      )
+      [
+        "--model"
+        "/models/sub/m.gguf"
+      ];
   "no model" = refuses (on { llama-cpp.enable = true; }) [
     "services.aiStack.llama-cpp.model is not set"
   ];
 
   # ── secrets ──
-  "a password in the environment is refused" = refuses (on {
-    ollama = {
-      enable = true;
-      environment.SOME_API_KEY = "abc123";
-    };
-  }) [
-    "SOME_API_KEY looks like a secret"
-    "services.aiStack.ollama.secretEnv.SOME_API_KEY"
-  ];
+  "a password in the environment is refused" =
+    refuses
+      (on {
+        ollama = {
+          enable = true;
+          environment.SOME_API_KEY = "abc123";
+        };
+      })
+      [
+        "SOME_API_KEY looks like a secret"
+        "services.aiStack.ollama.secretEnv.SOME_API_KEY"
+      ];
   "so is a token under an innocent name" = refuses (on {
     ollama = {
       enable = true;
@@ -390,31 +443,33 @@ in
         false
         false
       ];
-  "a secret reaches the container by name, its value nowhere" = equal (container {
-    qdrant = {
-      enable = true;
-      secretEnv.QDRANT__SERVICE__API_KEY = key;
-    };
-  } "qdrant").secrets [ "local-ai-qdrant-QDRANT__SERVICE__API_KEY,type=env,target=QDRANT__SERVICE__API_KEY" ];
+  "a secret reaches the container by name, its value nowhere" =
+    equal
+      (container {
+        qdrant = {
+          enable = true;
+          secretEnv.QDRANT__SERVICE__API_KEY = key;
+        };
+      } "qdrant").secrets
+      [ "local-ai-qdrant-QDRANT__SERVICE__API_KEY,type=env,target=QDRANT__SERVICE__API_KEY" ];
   "a secret that nobody gives is made" =
     let
       made = lib.head (manifest { postgres.enable = true; }).services.postgres.secrets;
     in
-    equal [ made.generate made.source ] [
-      true
-      "/var/lib/local-ai/secrets/postgres/POSTGRES_PASSWORD"
-    ];
-  "one that is given is not" =
     equal
-      (map (s: s.generate)
-        (manifest {
-          postgres = {
-            enable = true;
-            secretEnv.POSTGRES_PASSWORD = key;
-          };
-        }).services.postgres.secrets
-      )
-      [ false ];
+      [ made.generate made.source ]
+      [
+        true
+        "/var/lib/local-ai/secrets/postgres/POSTGRES_PASSWORD"
+      ];
+  "one that is given is not" = equal (map (s: s.generate)
+    (manifest {
+      postgres = {
+        enable = true;
+        secretEnv.POSTGRES_PASSWORD = key;
+      };
+    }).services.postgres.secrets
+  ) [ false ];
 
   # ── the rest of the options ──
   "a port out of range is a type error" = throws (manifest {
@@ -423,12 +478,18 @@ in
       ports.http = 70000;
     };
   });
-  "an offset moves every default port" = equal (map (p: p.host)
-    (manifest {
-      portOffset = 1000;
-      qdrant.enable = true;
-    }).services.qdrant.ports
-  ) [ 7334 7333 ];
+  "an offset moves every default port" =
+    equal
+      (map (p: p.host)
+        (manifest {
+          portOffset = 1000;
+          qdrant.enable = true;
+        }).services.qdrant.ports
+      )
+      [
+        7334
+        7333
+      ];
   "an offset beyond the last port is an error" = throws (manifest {
     portOffset = 60000;
     ollama.enable = true;
@@ -439,15 +500,18 @@ in
       data.data = "redis";
     };
   });
-  "needs something that is off" = refuses (on {
-    open-webui = {
-      enable = true;
-      needs = [ "postgres" ];
-    };
-  }) [
-    "services.aiStack.open-webui needs postgres"
-    "services.aiStack.postgres.enable = true"
-  ];
+  "needs something that is off" =
+    refuses
+      (on {
+        open-webui = {
+          enable = true;
+          needs = [ "postgres" ];
+        };
+      })
+      [
+        "services.aiStack.open-webui needs postgres"
+        "services.aiStack.postgres.enable = true"
+      ];
   "`latest` is refused" = refuses (on {
     redis = {
       enable = true;
@@ -463,65 +527,97 @@ in
         };
       }).warnings
   );
-  "an unknown option of a service is an error" = throws (manifest { redis.enabled = true; });
-  "facts of another schema are refused" = refuses (on {
-    facts.schema = 99;
-    redis.enable = true;
-  }) [ "schema 99" "aistack facts" ];
-  "the image follows the GPU" = equal
-    (map (backend: (manifest {
-      gpu.backend = backend;
-      llama-cpp = {
-        enable = true;
-        model = "m.gguf";
-      };
-    }).services.llama-cpp.image.tag) [
-      "cpu"
-      "cuda"
-      "rocm"
-      "vulkan"
-      "sycl"
-    ])
-    [
-      "server-b11206"
-      "server-cuda-b11206"
-      "server-rocm-b11206"
-      "server-vulkan-b11382"
-      "server-intel-b11206"
-    ];
-  "and so do the devices" = equal (container {
-    gpu.backend = "rocm";
-    ollama.enable = true;
-  } "ollama").devices [ "/dev/kfd" "/dev/dri" ];
+  "an unknown option of a service is an error" = throws (manifest {
+    redis.enabled = true;
+  });
+  "facts of another schema are refused" =
+    refuses
+      (on {
+        facts.schema = 99;
+        redis.enable = true;
+      })
+      [
+        "schema 99"
+        "aistack facts"
+      ];
+  "the image follows the GPU" =
+    equal
+      (map
+        (
+          backend:
+          (manifest {
+            gpu.backend = backend;
+            llama-cpp = {
+              enable = true;
+              model = "m.gguf";
+            };
+          }).services.llama-cpp.image.tag
+        )
+        [
+          "cpu"
+          "cuda"
+          "rocm"
+          "vulkan"
+          "sycl"
+        ]
+      )
+      [
+        "server-b11206"
+        "server-cuda-b11206"
+        "server-rocm-b11206"
+        "server-vulkan-b11382"
+        "server-intel-b11206"
+      ];
+  "and so do the devices" =
+    equal
+      (container {
+        gpu.backend = "rocm";
+        ollama.enable = true;
+      } "ollama").devices
+      [
+        "/dev/kfd"
+        "/dev/dri"
+      ];
   "Open WebUI finds the engines that are on" =
     let
-      env = (container {
-        open-webui.enable = true;
-        llama-cpp = {
-          enable = true;
-          model = "m.gguf";
-        };
-      } "open-webui").environments;
+      env =
+        (container {
+          open-webui.enable = true;
+          llama-cpp = {
+            enable = true;
+            model = "m.gguf";
+          };
+        } "open-webui").environments;
     in
-    equal [ env.ENABLE_OLLAMA_API env.OPENAI_API_BASE_URLS (env ? OLLAMA_BASE_URL) ] [
-      "false"
-      "http://local-ai-llama-cpp:8080/v1"
-      false
-    ];
-  "the user's environment wins" = equal (container {
-    ollama = {
-      enable = true;
-      environment.OLLAMA_NUM_PARALLEL = 1;
-    };
-  } "ollama").environments.OLLAMA_NUM_PARALLEL "1";
+    equal
+      [
+        env.ENABLE_OLLAMA_API
+        env.OPENAI_API_BASE_URLS
+        (env ? OLLAMA_BASE_URL)
+      ]
+      [
+        "false"
+        "http://local-ai-llama-cpp:8080/v1"
+        false
+      ];
+  "the user's environment wins" =
+    equal
+      (container {
+        ollama = {
+          enable = true;
+          environment.OLLAMA_NUM_PARALLEL = 1;
+        };
+      } "ollama").environments.OLLAMA_NUM_PARALLEL
+      "1";
   "PostgreSQL is tuned to the memory granted" = equal true (
     let
-      args = (container {
-        postgres = {
-          enable = true;
-          resources.memory = "8g";
-        };
-      } "postgres").exec;
+      args =
+        (container {
+          postgres = {
+            enable = true;
+            resources.memory = "8g";
+          };
+        } "postgres").exec;
     in
     lib.elem "shared_buffers=2048MB" args && lib.elem "effective_cache_size=6144MB" args
   );
@@ -536,46 +632,60 @@ in
         } "redis").exec
     )
   );
-  "image references" = equal (map (r: removeAttrs (util.parseImage r) [ "reference" ]) [
-    "docker.io/a/b:1.2@sha256:${lib.concatStrings (lib.genList (_: "a") 64)}"
-    "localhost:5000/b"
-    "b:1"
-  ]) [
-    {
-      name = "docker.io/a/b";
-      tag = "1.2";
-      digest = "sha256:${lib.concatStrings (lib.genList (_: "a") 64)}";
-    }
-    {
-      name = "localhost:5000/b";
-      tag = null;
-      digest = null;
-    }
-    {
-      name = "b";
-      tag = "1";
-      digest = null;
-    }
-  ];
-  "amounts of memory" = equal (map util.toMiB [ "4g" "512m" "1T" "2GiB" "7" ]) [
-    4096
-    512
-    1048576
-    2048
-    7
-  ];
+  "image references" =
+    equal
+      (map (r: removeAttrs (util.parseImage r) [ "reference" ]) [
+        "docker.io/a/b:1.2@sha256:${lib.concatStrings (lib.genList (_: "a") 64)}"
+        "localhost:5000/b"
+        "b:1"
+      ])
+      [
+        {
+          name = "docker.io/a/b";
+          tag = "1.2";
+          digest = "sha256:${lib.concatStrings (lib.genList (_: "a") 64)}";
+        }
+        {
+          name = "localhost:5000/b";
+          tag = null;
+          digest = null;
+        }
+        {
+          name = "b";
+          tag = "1";
+          digest = null;
+        }
+      ];
+  "amounts of memory" =
+    equal
+      (map util.toMiB [
+        "4g"
+        "512m"
+        "1T"
+        "2GiB"
+        "7"
+      ])
+      [
+        4096
+        512
+        1048576
+        2048
+        7
+      ];
 
   # ── off ──
   "off, the core sets nothing" =
     let
       config = core { ollama.enable = true; };
     in
-    equal [ config.virtualisation.quadlet config.assertions config.warnings config.services.aiStack.units ] [
-      { }
-      [ ]
-      [ ]
-      { }
-    ];
+    equal
+      [ config.virtualisation.quadlet config.assertions config.warnings config.services.aiStack.units ]
+      [
+        { }
+        [ ]
+        [ ]
+        { }
+      ];
   "off, the system is the one without the module" =
     let
       with_ = nixos [ ];
@@ -600,7 +710,10 @@ in
         "test.nix"
       ];
       lacking = lib.concatMap (
-        name: map (f: "${name}/${f}") (lib.subtractLists (lib.attrNames (builtins.readDir (dir + "/${name}"))) wanted)
+        name:
+        map (f: "${name}/${f}") (
+          lib.subtractLists (lib.attrNames (builtins.readDir (dir + "/${name}"))) wanted
+        )
       ) (lib.attrNames (builtins.readDir dir));
     in
     equal lacking [ ];

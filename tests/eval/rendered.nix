@@ -34,17 +34,14 @@ let
   withoutHash =
     text:
     concatStrings (
-      builtins.filter builtins.isString (
-        builtins.split "X-QuadletNixConfigHash=[0-9a-f]+\n" text
-      )
+      builtins.filter builtins.isString (builtins.split "X-QuadletNixConfigHash=[0-9a-f]+\n" text)
     );
 
   # As Home Manager writes a unit.
   ini = lib.generators.toINI {
     listsAsDuplicateKeys = true;
     mkKeyValue =
-      key: value:
-      "${key}=${if builtins.isBool value then lib.boolToString value else toString value}";
+      key: value: "${key}=${if builtins.isBool value then lib.boolToString value else toString value}";
   };
 
   quadlets =
@@ -74,7 +71,11 @@ let
             .${name};
         in
         nameValuePair "units/${file}" (
-          ini (filterAttrs (_: section: section != { }) (mapAttrs (_: filterAttrs (_: v: v != null && v != [ ])) unit))
+          ini (
+            filterAttrs (_: section: section != { }) (
+              mapAttrs (_: filterAttrs (_: v: v != null && v != [ ])) unit
+            )
+          )
         )
       ) cfg.units;
 
@@ -84,7 +85,9 @@ let
         mapAttrsToList (
           path: rules:
           concatStrings (
-            mapAttrsToList (type: r: "${type} ${path} ${r.mode} ${r.user} ${r.group} ${r.age} ${r.argument}\n") rules
+            mapAttrsToList (
+              type: r: "${type} ${path} ${r.mode} ${r.user} ${r.group} ${r.age} ${r.argument}\n"
+            ) rules
           )
         ) config.systemd.tmpfiles.settings.local-ai
       )

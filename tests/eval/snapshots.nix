@@ -32,4 +32,6 @@ lib.mapAttrs (
   else
     null
 ) rendered
-// lib.mapAttrs (_: _: "in tests/rendered, but nothing renders to it") (removeAttrs stored (lib.attrNames rendered))
+// lib.mapAttrs (_: _: "in tests/rendered, but nothing renders to it") (
+  removeAttrs stored (lib.attrNames rendered)
+)

@@ -25,7 +25,8 @@ let
 
   # A name below the folder of models, whether it was written as one or as a whole path.
   relative =
-    cfg: if lib.hasPrefix "/" cfg.model then lib.removePrefix "${cfg.data.models}/" cfg.model else cfg.model;
+    cfg:
+    if lib.hasPrefix "/" cfg.model then lib.removePrefix "${cfg.data.models}/" cfg.model else cfg.model;
   inModels = cfg: !(lib.hasPrefix "/" cfg.model) || lib.hasPrefix "${cfg.data.models}/" cfg.model;
 in
 {

@@ -1,5 +1,12 @@
 {
   checks = [
-    { name = "lists its models"; http = { port = "http"; path = "/api/tags"; }; expect = "models"; }
+    {
+      name = "lists its models";
+      http = {
+        port = "http";
+        path = "/api/tags";
+      };
+      expect = "models";
+    }
   ];
 }

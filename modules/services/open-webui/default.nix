@@ -36,7 +36,12 @@ in
     description = "Ask users to log in. Without, whoever reaches the port is the administrator.";
   };
   environment =
-    { cfg, stack, lib, ... }:
+    {
+      cfg,
+      stack,
+      lib,
+      ...
+    }:
     let
       openai = builtins.filter stack.on [ "llama-cpp" ];
     in
@@ -51,8 +56,7 @@ in
         else
           lib.concatMapStringsSep ";" (name: "${stack.url name "http"}/v1") openai;
       # Not a secret: these engines ask for none, but the interface wants one for each.
-      OPENAI_API_KEYS =
-        if openai == [ ] then null else lib.concatMapStringsSep ";" (_: "none") openai;
+      OPENAI_API_KEYS = if openai == [ ] then null else lib.concatMapStringsSep ";" (_: "none") openai;
       ANONYMIZED_TELEMETRY = "false";
       DO_NOT_TRACK = "true";
       SCARF_NO_ANALYTICS = "true";

@@ -1,5 +1,12 @@
 {
   checks = [
-    { name = "says that it is well"; http = { port = "http"; path = "/health"; }; expect = "true"; }
+    {
+      name = "says that it is well";
+      http = {
+        port = "http";
+        path = "/health";
+      };
+      expect = "true";
+    }
   ];
 }

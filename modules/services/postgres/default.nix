@@ -33,9 +33,7 @@ in
   # Through the socket, where the image asks for no password.
   healthCommand =
     { cfg, lib, ... }:
-    "pg_isready -q -U ${cfg.user} -d ${cfg.database} && ${
-      lib.concatStringsSep " " (psql cfg)
-    } -c 'SELECT 1' >/dev/null";
+    "pg_isready -q -U ${cfg.user} -d ${cfg.database} && ${lib.concatStringsSep " " (psql cfg)} -c 'SELECT 1' >/dev/null";
   startTimeout = 300;
   resources = {
     memory = "4g";
@@ -120,7 +118,12 @@ in
   setup =
     { cfg, ... }:
     map (
-      extension: psql cfg ++ [ "-c" "CREATE EXTENSION IF NOT EXISTS ${extension}" ]
+      extension:
+      psql cfg
+      ++ [
+        "-c"
+        "CREATE EXTENSION IF NOT EXISTS ${extension}"
+      ]
     ) cfg.extensions;
   # The password guards every connection that comes through the port.
   authenticated = _: true;

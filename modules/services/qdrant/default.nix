@@ -30,8 +30,7 @@
     path = "/readyz";
   };
   # The image has neither curl nor wget.
-  healthCommand =
-    { util, ... }: util.bashGet 6333 "/readyz";
+  healthCommand = { util, ... }: util.bashGet 6333 "/readyz";
   metrics = {
     port = "http";
     path = "/metrics";
