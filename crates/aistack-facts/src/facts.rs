@@ -1,0 +1,203 @@
+//! The facts themselves: the shape that `docs/schemas/facts.schema.json` describes.
+
+use serde::{Deserialize, Serialize};
+
+/// Number of the schema that this crate reads and writes.
+pub const SCHEMA: u32 = 1;
+
+/// Everything that the Nix side knows of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// Always [`SCHEMA`].
+    pub schema: u32,
+    /// The machine's Nix system.
+    pub system: System,
+    /// Its processors.
+    pub cpu: Cpu,
+    /// Its main memory.
+    pub memory: Memory,
+    /// Every display controller and processing accelerator on the PCI bus, by slot.
+    pub gpus: Vec<Gpu>,
+    /// Slot of the GPU that defaults use; null when none accelerates inference.
+    pub primary_gpu: Option<String>,
+    /// Backend of the primary GPU, else [`Backend::Cpu`].
+    pub backend: Backend,
+    /// Why that backend, in words for people.
+    pub backend_reason: String,
+    /// How the machine boots; null when `/sys` doesn't tell.
+    pub firmware: Option<Firmware>,
+    /// `none`, the hypervisor (`kvm`, `qemu`, `vmware`, `hyperv`, `virtualbox`,
+    /// `xen`, `microvm`, `other`) or `container-` and the container manager.
+    pub virtualisation: String,
+    /// Version of the control group hierarchy that systemd uses: 1 (also the
+    /// hybrid one) or 2; null when nothing tells.
+    pub cgroup_version: Option<u8>,
+    /// Types of the file systems that matter to containers.
+    pub file_systems: FileSystems,
+    /// Who may run rootless containers.
+    pub subordinate_ids: SubordinateIds,
+}
+
+impl Facts {
+    /// The facts as JSON text: indented, closed by a newline, the same for the same facts.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // A tree of strings, numbers and lists always has a JSON form.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+/// A Nix system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum System {
+    /// 64-bit x86.
+    #[serde(rename = "x86_64-linux")]
+    X86_64,
+    /// 64-bit ARM.
+    #[serde(rename = "aarch64-linux")]
+    Aarch64,
+}
+
+/// The processors of a machine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cpu {
+    /// Who made the processor.
+    pub vendor: CpuVendor,
+    /// Its name as the kernel prints it; on ARM the names of its kinds of core.
+    pub model: Option<String>,
+    /// Physical packages that are online.
+    pub sockets: Option<u32>,
+    /// Physical cores that are online, over all sockets.
+    pub cores: Option<u32>,
+    /// Hardware threads that are online, over all sockets.
+    pub threads: Option<u32>,
+    /// NUMA nodes that have processors.
+    pub numa_nodes: u32,
+    /// Instruction set extensions that inference engines are built for, sorted.
+    pub features: Vec<String>,
+}
+
+/// Who made a processor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CpuVendor {
+    /// AMD.
+    Amd,
+    /// Intel.
+    Intel,
+    /// Whoever builds ARM cores, Apple excepted.
+    Arm,
+    /// Apple.
+    Apple,
+    /// Anyone else, or not known.
+    Other,
+}
+
+/// The main memory of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// What the kernel manages, in MiB, to the nearest 256: the kernel's own
+    /// share differs from release to release.
+    #[serde(rename = "totalMiB")]
+    pub total_mib: Option<u64>,
+}
+
+/// A display controller or processing accelerator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gpu {
+    /// PCI address: domain, bus, device and function, as in `0000:01:00.0`.
+    pub slot: String,
+    /// PCI class and subclass as four hex digits: `0300` VGA, `0302` 3D,
+    /// `0380` display, `1200` processing accelerator.
+    pub class: String,
+    /// PCI vendor and device id: `10de:2684`.
+    pub pci_id: String,
+    /// Whose card it is.
+    pub vendor: GpuVendor,
+    /// Kernel driver that is bound to it, null when none is.
+    pub driver: Option<String>,
+    /// Whether it shares the main memory with the processor; null when not known.
+    pub integrated: Option<bool>,
+    /// What inference engines can use it with.
+    pub backend: Backend,
+    /// Why that backend, in words for people.
+    pub reason: String,
+}
+
+/// Whose card it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GpuVendor {
+    /// NVIDIA.
+    Nvidia,
+    /// AMD (and ATI).
+    Amd,
+    /// Intel.
+    Intel,
+    /// A hypervisor's.
+    Virtual,
+    /// A server's management controller.
+    Bmc,
+    /// Anyone else.
+    Other,
+}
+
+/// What inference engines run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Backend {
+    /// NVIDIA's CUDA.
+    Cuda,
+    /// AMD's `ROCm`.
+    Rocm,
+    /// Vulkan, through the kernel's own drivers and Mesa.
+    Vulkan,
+    /// Intel's SYCL (oneAPI, Level Zero).
+    Sycl,
+    /// No accelerator.
+    Cpu,
+}
+
+impl Backend {
+    /// Whether this is an accelerator's.
+    #[must_use]
+    pub fn is_accelerated(self) -> bool {
+        self != Self::Cpu
+    }
+}
+
+/// How a machine boots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// UEFI.
+    Uefi,
+    /// A PC BIOS, or a virtual machine's direct kernel boot.
+    Bios,
+    /// A boot loader that hands over a device tree.
+    DeviceTree,
+}
+
+/// Types of file systems, as the kernel names them (`ext4`, `btrfs`, `zfs`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FileSystems {
+    /// Of `/`.
+    pub root: Option<String>,
+    /// Of the mount that holds `/var/lib/containers`.
+    pub containers: Option<String>,
+}
+
+/// Subordinate user and group ids, which rootless containers need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SubordinateIds {
+    /// Names of the users that have at least 65536 of both, sorted.
+    pub users: Vec<String>,
+}
