@@ -21,6 +21,9 @@ pub const USUAL_DIRECTORIES: [&str; 6] = [
     "/usr/sbin",
 ];
 
+/// The longest command line in a message, in characters.
+const LONGEST_LINE: usize = 120;
+
 /// Why a program gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
@@ -34,12 +37,12 @@ pub enum CommandError {
         program: &'static str,
     },
     /// It could not be started.
-    #[error("{} could not be started: {source}", program.display())]
+    #[error("{} could not be started: {cause}", program.display())]
     Start {
         /// Path of the program.
         program: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// It ran for too long and was killed.
     #[error("`{command}` gave no answer within {} s and was stopped", limit.as_secs())]
@@ -78,7 +81,7 @@ pub struct Finished {
     pub status: ExitStatus,
     /// Standard output.
     pub stdout: Vec<u8>,
-    /// Standard error, trimmed.
+    /// Standard error, on one line.
     pub stderr: String,
 }
 
@@ -142,11 +145,15 @@ pub fn line(command: &Command) -> String {
     let name = Path::new(command.get_program())
         .file_name()
         .unwrap_or(command.get_program());
-    std::iter::once(name)
+    let words: Vec<_> = std::iter::once(name)
         .chain(command.get_args())
         .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
+        .collect();
+    let line = words.join(" ");
+    if line.chars().count() <= LONGEST_LINE {
+        return line;
+    }
+    line.chars().take(LONGEST_LINE).chain(['…']).collect()
 }
 
 /// Runs `command` with `input` on its standard input until it ends, at most
@@ -172,7 +179,7 @@ pub fn run(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .map_err(|source| CommandError::Start { program, source })?;
+        .map_err(|cause| CommandError::Start { program, cause })?;
 
     if let (Some(mut pipe), Some(input)) = (child.stdin.take(), input) {
         // A program that ends without reading closes the pipe; its status tells.
@@ -195,7 +202,7 @@ pub fn run(
                         command: text,
                         status,
                         stdout,
-                        stderr: String::from_utf8_lossy(&stderr).trim().to_owned(),
+                        stderr: one_line(&stderr),
                     });
                 }
                 Ok(None) if Instant::now() < deadline => {
@@ -212,6 +219,15 @@ pub fn run(
         command: text,
         limit,
     })
+}
+
+fn one_line(text: &[u8]) -> String {
+    String::from_utf8_lossy(text)
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join("; ")
 }
 
 fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {

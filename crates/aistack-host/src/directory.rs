@@ -39,12 +39,12 @@ pub enum DirectoryError {
         path: PathBuf,
     },
     /// The system can't say.
-    #[error("{} cannot be examined: {source}", path.display())]
+    #[error("{} cannot be examined: {cause}", path.display())]
     Unreadable {
         /// The path.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -55,14 +55,14 @@ pub enum DirectoryError {
 /// # Errors
 /// When it is missing, something else, or another's.
 pub fn examine(path: &Path, owner: Option<(u32, u32)>) -> Result<(), DirectoryError> {
-    let data = path.metadata().map_err(|source| {
+    let data = path.metadata().map_err(|cause| {
         let path = path.to_owned();
-        match source.kind() {
+        match cause.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
                 DirectoryError::Missing { path }
             }
             io::ErrorKind::PermissionDenied => DirectoryError::Hidden { path },
-            _ => DirectoryError::Unreadable { path, source },
+            _ => DirectoryError::Unreadable { path, cause },
         }
     })?;
     if !data.is_dir() {
@@ -108,7 +108,10 @@ mod tests {
         let data = root.path().metadata().unwrap();
         assert!(examine(root.path(), Some((data.uid(), data.gid()))).is_ok());
         let error = examine(root.path(), Some((data.uid() + 1, data.gid())));
-        assert!(matches!(error, Err(DirectoryError::Owner { .. })), "{error:?}");
+        assert!(
+            matches!(error, Err(DirectoryError::Owner { .. })),
+            "{error:?}"
+        );
         std::os::unix::fs::symlink(&absent, root.path().join("link")).unwrap();
         assert!(matches!(
             examine(&root.path().join("link"), None),

@@ -84,9 +84,9 @@ impl Podman {
             command
                 .stdin(Stdio::null())
                 .status()
-                .map_err(|source| CommandError::Start {
+                .map_err(|cause| CommandError::Start {
                     program: self.program.clone(),
-                    source,
+                    cause,
                 })?;
         if status.success() {
             Ok(())

@@ -51,12 +51,12 @@ pub enum ScopeError {
         count: u64,
     },
     /// A file of subordinate ids can't be read.
-    #[error("{} cannot be read: {source}", path.display())]
+    #[error("{} cannot be read: {cause}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A helper program is nowhere.
     #[error("{program} was not found in PATH nor in the usual directories")]
@@ -100,7 +100,7 @@ impl UserScope<'_> {
         let text = match std::fs::read(below(self.root, &path)) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(source) => return Err(ScopeError::Unreadable { path, source }),
+            Err(cause) => return Err(ScopeError::Unreadable { path, cause }),
         };
         let uid = self.uid.to_string();
         let count = text

@@ -50,22 +50,22 @@ pub enum SecretError {
         path: PathBuf,
     },
     /// It can't be read.
-    #[error("{} cannot be read: {source}{}", path.display(), reader(source))]
+    #[error("{} cannot be read: {cause}{}", path.display(), reader(cause))]
     Unreadable {
         /// The path.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A generated value could not be stored.
-    #[error("no value could be generated at {}: {}: {source}", path.display(), tried.display())]
+    #[error("no value could be generated at {}: {}: {cause}", path.display(), tried.display())]
     NotGenerated {
         /// The path of the secret.
         path: PathBuf,
         /// The path that was being written.
         tried: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -77,8 +77,8 @@ fn danger(mode: u32) -> &'static str {
     }
 }
 
-fn reader(source: &io::Error) -> String {
-    if source.kind() == io::ErrorKind::PermissionDenied {
+fn reader(cause: &io::Error) -> String {
+    if cause.kind() == io::ErrorKind::PermissionDenied {
         format!(
             ": it must be readable by the user id {}, which runs this",
             crate::users::effective_uid()
@@ -96,14 +96,14 @@ fn reader(source: &io::Error) -> String {
 /// podman takes, readable by everybody, or writable by anybody but its owner.
 pub fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
     let path_buf = || path.to_owned();
-    let unreadable = |source: io::Error| match source.kind() {
+    let unreadable = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound if path.symlink_metadata().is_ok() => {
             SecretError::Dangling { path: path_buf() }
         }
         io::ErrorKind::NotFound => SecretError::Missing { path: path_buf() },
         _ => SecretError::Unreadable {
             path: path_buf(),
-            source,
+            cause,
         },
     };
     // Without waiting: a pipe in the file's place must not hang the start.
@@ -153,19 +153,19 @@ pub fn generate(path: &Path) -> Result<bool, SecretError> {
     if path.symlink_metadata().is_ok() {
         return Ok(false);
     }
-    let failed = |tried: &Path, source: io::Error| SecretError::NotGenerated {
+    let failed = |tried: &Path, cause: io::Error| SecretError::NotGenerated {
         path: path.to_owned(),
         tried: tried.to_owned(),
-        source,
+        cause,
     };
     let parent = path.parent().unwrap_or(Path::new("/"));
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(parent)
-        .map_err(|source| failed(parent, source))?;
+        .map_err(|cause| failed(parent, cause))?;
 
-    let value = random().map_err(|source| failed(path, source))?;
+    let value = random().map_err(|cause| failed(path, cause))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let draft = parent.join(format!(".{name}.{}", std::process::id()));
     let written = write_new(&draft, value.as_bytes());
@@ -175,10 +175,10 @@ pub fn generate(path: &Path) -> Result<bool, SecretError> {
         other => other.map(|()| true),
     });
     let removed = fs::remove_file(&draft);
-    let made = placed.map_err(|source| failed(&draft, source))?;
+    let made = placed.map_err(|cause| failed(&draft, cause))?;
     removed
         .and_then(|()| File::open(parent)?.sync_all())
-        .map_err(|source| failed(&draft, source))?;
+        .map_err(|cause| failed(&draft, cause))?;
     Ok(made)
 }
 

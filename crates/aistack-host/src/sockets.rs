@@ -17,12 +17,12 @@ use crate::command::below;
 #[derive(Debug, thiserror::Error)]
 pub enum SocketsError {
     /// A table is missing or unreadable.
-    #[error("{} cannot be read: {source}; is /proc mounted here?", path.display())]
+    #[error("{} cannot be read: {cause}; is /proc mounted here?", path.display())]
     Unreadable {
         /// The table.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A line isn't in the kernel's format.
     #[error("{} has a line that is not in the kernel's format: {line:?}", path.display())]
@@ -81,7 +81,7 @@ impl Listening {
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) if error.kind() == io::ErrorKind::NotFound && !required => continue,
-                Err(source) => return Err(SocketsError::Unreadable { path, source }),
+                Err(cause) => return Err(SocketsError::Unreadable { path, cause }),
             };
             for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
                 match entry(line, transport) {

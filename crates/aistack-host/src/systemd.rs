@@ -30,7 +30,7 @@ pub enum Manager {
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
     /// systemctl gave no answer.
-    #[error("systemd could not be asked: {0}")]
+    #[error("systemd could not be asked")]
     Command(#[from] CommandError),
     /// The answer lacks a unit that was asked for.
     #[error("`systemctl show` said nothing of {unit}")]
@@ -163,7 +163,7 @@ impl Systemctl {
             return Ok(Vec::new());
         }
         let mut command = self.command();
-        command.arg("show").arg(PROPERTIES).arg("--").args(units);
+        command.arg("show").args(units).arg(PROPERTIES);
         let done = command::run(command, None, SHOW_LIMIT)?;
         if !done.status.success() {
             return Err(done.into_error().into());

@@ -28,12 +28,12 @@ pub enum LoadError {
         path: PathBuf,
     },
     /// The file is there but can't be read.
-    #[error("{} cannot be read: {source}; {hint}", path.display())]
+    #[error("{} cannot be read: {cause}; {hint}", path.display())]
     Unreadable {
         /// The path that was tried.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
         /// What to do.
         hint: &'static str,
     },
@@ -48,14 +48,14 @@ pub enum LoadError {
     },
     /// The text is not JSON (cut short, or something else).
     #[error(
-        "{} is not valid JSON: {source}; it is a generated file: switch again to write it anew",
+        "{} is not valid JSON: {cause}; it is a generated file: switch again to write it anew",
         path.display()
     )]
     NotJson {
         /// The file.
         path: PathBuf,
         /// Where and why.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// The file is JSON of another schema.
     #[error(
@@ -72,7 +72,7 @@ pub enum LoadError {
     },
     /// A field is missing, unknown or of another kind than the schema says.
     #[error(
-        "{} does not follow schema {SCHEMA} at {at}: {source}; the aistack program and the modules \
+        "{} does not follow schema {SCHEMA} at {at}: {cause}; the aistack program and the modules \
          are probably of different revisions: switch again with both from the same flake input",
         path.display()
     )]
@@ -82,7 +82,7 @@ pub enum LoadError {
         /// Place in the document, e.g. `services.qdrant.ports[0].host`.
         at: String,
         /// What was wrong there.
-        source: serde_json::Error,
+        cause: serde_json::Error,
     },
     /// The fields are well formed but don't agree with each other.
     #[error("{} contradicts itself:\n  {}", path.display(), problems.join("\n  "))]
@@ -132,9 +132,9 @@ impl Stack {
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, LoadError> {
         // Not an object, but JSON: the schema error is the helpful one.
         let header: serde_json::Value =
-            serde_json::from_slice(text).map_err(|source| LoadError::NotJson {
+            serde_json::from_slice(text).map_err(|cause| LoadError::NotJson {
                 path: path.to_owned(),
-                source,
+                cause,
             })?;
         let seen = serde_json::from_value::<Header>(header)
             .map_or(serde_json::Value::Null, |header| header.schema);
@@ -160,7 +160,7 @@ impl Stack {
                 } else {
                     at
                 },
-                source: error.into_inner(),
+                cause: error.into_inner(),
             }
         })?;
         let problems = stack.problems();
@@ -184,7 +184,7 @@ fn shorten(text: &str) -> String {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    let unreadable = |source: io::Error| match source.kind() {
+    let unreadable = |cause: io::Error| match cause.kind() {
         io::ErrorKind::NotFound => LoadError::NotFound {
             path: path.to_owned(),
         },
@@ -197,7 +197,7 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
                 io::ErrorKind::IsADirectory => "name the file itself, …/stack.json",
                 _ => "check the path and the disk below it",
             },
-            source,
+            cause,
         },
     };
     let file = File::open(path).map_err(unreadable)?;

@@ -20,7 +20,11 @@ pub enum Verdict {
 
 /// Describes, checks and runs a machine's local AI stack.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = "Exit codes: 0 as it should be, 1 something is not, 2 could not run.")]
+#[command(
+    version,
+    about,
+    after_help = "Exit codes: 0 as it should be, 1 something is not, 2 could not run."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -29,6 +33,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Facts(commands::facts::Args),
+    Status(commands::status::Args),
+    Check(commands::check::Args),
+    Prestart(commands::prestart::Args),
+    Pull(commands::pull::Args),
+    Apply(commands::apply::Args),
 }
 
 /// Parses the command line, runs the command and turns its result into an exit code.
@@ -36,6 +45,11 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Facts(args) => commands::facts::run(&args),
+        Command::Status(args) => commands::status::run(&args),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Prestart(args) => commands::prestart::run(&args),
+        Command::Pull(args) => commands::pull::run(&args),
+        Command::Apply(args) => commands::apply::run(&args),
     };
     match result {
         Ok(Verdict::AsDeclared) => ExitCode::SUCCESS,

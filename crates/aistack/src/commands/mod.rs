@@ -1,3 +1,10 @@
 //! One module a subcommand: its arguments and what it does with them.
 
+pub mod apply;
+pub mod check;
 pub mod facts;
+pub mod output;
+pub mod prestart;
+pub mod pull;
+pub mod select;
+pub mod status;

@@ -1,0 +1,560 @@
+//! `aistack check`: whether the machine is as the stack declares it.
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use aistack_host::command::below;
+use aistack_host::directory::{self, DirectoryError};
+use aistack_host::scope::{ScopeError, UserScope};
+use aistack_host::sockets::{Exposure, Listening, SocketsError};
+use aistack_host::systemd::UnitState;
+use aistack_host::users;
+use aistack_probe::{Outcome, ProbeError};
+use aistack_stack::{DataDirectory, Port, Probe, Scope, Service};
+use anyhow::{Result, bail};
+use serde::Serialize;
+
+use super::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint, parse_seconds};
+use super::prestart::{directory_hint, transport};
+use super::select::{Loaded, Selection, current_user, search_path, user_flag};
+use crate::cli::Verdict;
+
+/// Check that the declared services run, listen where they should, and are well
+///
+/// For each service: its unit is active, its ports listen on the declared
+/// addresses and no wider ones, its health probe is answered, its data
+/// directories are there. For a user's stack also what rootless containers need
+/// of the host. All probes run at the same time.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit codes: 0 everything is as declared, 1 something is not, 2 could not run."
+)]
+pub struct Args {
+    #[command(flatten)]
+    selection: Selection,
+
+    /// Seconds that each health probe may take
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = parse_seconds)]
+    timeout: Duration,
+
+    /// Check only what rootless containers need of the host, not the services;
+    /// without a stack.json for the user who runs this
+    #[arg(long, conflicts_with_all = ["names", "system"])]
+    preflight: bool,
+
+    /// Print JSON
+    #[arg(long, conflicts_with = "tap")]
+    json: bool,
+
+    /// Print TAP version 14
+    #[arg(long)]
+    tap: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Finding {
+    Ok,
+    NotOk,
+    /// This user may not see it, so that nothing can be said.
+    Skipped,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    Host,
+    Unit,
+    Port,
+    Health,
+    Data,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Host => "host",
+            Self::Unit => "unit",
+            Self::Port => "port",
+            Self::Health => "health",
+            Self::Data => "data",
+        }
+    }
+}
+
+/// One line of the report.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Check {
+    scope: Scope,
+    service: Option<String>,
+    kind: Kind,
+    /// What was looked at: a unit, a port, a path.
+    subject: String,
+    finding: Finding,
+    /// What was seen.
+    message: String,
+    /// What to do about it.
+    hint: Option<String>,
+    /// How long a probe took.
+    latency_ms: Option<f64>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    schema: u64,
+    ok: usize,
+    not_ok: usize,
+    skipped: usize,
+    checks: Vec<Check>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Verdict> {
+    let checks = if args.preflight {
+        preflight(&args.selection)?
+    } else {
+        let stacks = args.selection.load()?;
+        for loaded in &stacks {
+            loaded.check_owner()?;
+        }
+        examine(&stacks, &args.selection, args.timeout)
+    };
+    let count = |finding| checks.iter().filter(|c| c.finding == finding).count();
+    let report = Report {
+        schema: 1,
+        ok: count(Finding::Ok),
+        not_ok: count(Finding::NotOk),
+        skipped: count(Finding::Skipped),
+        checks,
+    };
+    if args.json {
+        output::print_json(&report)?;
+    } else if args.tap {
+        output::print(&tap(&report))?;
+    } else {
+        output::print(&text(&report))?;
+    }
+    Ok(if report.not_ok == 0 {
+        Verdict::AsDeclared
+    } else {
+        Verdict::Differs
+    })
+}
+
+/// What rootless containers need, for the user's stack, or without one (before
+/// the first activation) for the user who runs this.
+fn preflight(selection: &Selection) -> Result<Vec<Check>> {
+    let root = &selection.root;
+    if selection.files.is_empty() {
+        return match current_user() {
+            Some(user) => Ok(user_scope(root, &user)),
+            None => bail!(
+                "who runs this is unknown: user id {} is not in /etc/passwd and USER is unset",
+                users::effective_uid()
+            ),
+        };
+    }
+    let (stacks, _) = selection.find()?;
+    let mut checks = Vec::new();
+    for loaded in &stacks {
+        loaded.check_owner()?;
+        // The system's containers need nothing of this.
+        if let (Scope::User, Some(user)) = (loaded.stack.scope, &loaded.stack.user) {
+            checks.extend(user_scope(root, user));
+        }
+    }
+    Ok(checks)
+}
+
+/// All checks of all stacks, whatever can wait for others at the same time.
+fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Check> {
+    let chosen: Vec<Vec<(&String, &Service)>> = stacks
+        .iter()
+        .map(|loaded| selection.services(&loaded.stack).collect())
+        .collect();
+    let probes: Vec<&Probe> = chosen
+        .iter()
+        .flatten()
+        .filter_map(|(_, service)| service.health.as_ref())
+        .collect();
+    let root = selection.root.as_path();
+
+    thread::scope(|threads| {
+        let units: Vec<_> = stacks
+            .iter()
+            .zip(&chosen)
+            .map(|(loaded, services)| {
+                threads.spawn(move || {
+                    let units: Vec<&str> = services.iter().map(|(_, s)| s.unit.as_str()).collect();
+                    loaded
+                        .systemctl()
+                        .and_then(|systemctl| Ok(systemctl.show(&units)?))
+                        .map_err(|error| format!("{error:#}"))
+                })
+            })
+            .collect();
+        let files = threads.spawn(move || {
+            let hosts: Vec<Vec<Check>> = stacks
+                .iter()
+                .map(|loaded| match (loaded.stack.scope, &loaded.stack.user) {
+                    (Scope::User, Some(user)) => user_scope(root, user),
+                    _ => Vec::new(),
+                })
+                .collect();
+            (Listening::read(root), hosts)
+        });
+        let mut outcomes = aistack_probe::run_all(&probes, limit).into_iter();
+
+        let ended = "the thread that asked ended early";
+        let (listening, hosts) = match files.join() {
+            Ok((listening, hosts)) => (listening.map_err(|error| explain(&error)), hosts),
+            Err(_) => (Err(ended.to_owned()), Vec::new()),
+        };
+        let mut hosts = hosts.into_iter();
+        let mut checks = Vec::new();
+        for ((loaded, services), units) in stacks.iter().zip(&chosen).zip(units) {
+            let scope = loaded.stack.scope;
+            checks.extend(hosts.next().into_iter().flatten());
+            let units = units.join().unwrap_or_else(|_| Err(ended.to_owned()));
+            let mut states = match units {
+                Ok(states) => states,
+                Err(message) => {
+                    checks.push(Check::host(scope, "systemd", Err((message, None))));
+                    Vec::new()
+                }
+            }
+            .into_iter();
+            for (name, service) in services {
+                let check = |kind, subject: String, found| {
+                    Check::new(scope, Some(name), kind, subject, found)
+                };
+                checks.push(check(
+                    Kind::Unit,
+                    service.unit.clone(),
+                    unit(scope, service, states.next()),
+                ));
+                for declared in &service.ports {
+                    let subject = format!(
+                        "{} {}/{}",
+                        declared.name,
+                        declared.socket(),
+                        declared.protocol
+                    );
+                    checks.push(check(
+                        Kind::Port,
+                        subject,
+                        port(scope, service, declared, listening.as_ref()),
+                    ));
+                }
+                if let Some(probe) = &service.health
+                    && let Some(outcome) = outcomes.next()
+                {
+                    let latency = outcome.latency;
+                    let mut check = check(
+                        Kind::Health,
+                        aistack_probe::target(probe),
+                        health(scope, service, outcome),
+                    );
+                    check.latency_ms = Some((latency.as_secs_f64() * 1e5).round() / 1e2);
+                    checks.push(check);
+                }
+                for declared in &service.data {
+                    checks.push(check(
+                        Kind::Data,
+                        declared.name.clone(),
+                        data(root, scope, declared),
+                    ));
+                }
+            }
+        }
+        checks
+    })
+}
+
+fn explain(error: &SocketsError) -> String {
+    format!("what listens can't be seen: {error}")
+}
+
+/// What was seen: well, not well, or not to be seen.
+enum Found {
+    Well(String),
+    Bad(String, Option<String>),
+    Unseen(String),
+}
+
+impl Check {
+    fn new(scope: Scope, service: Option<&str>, kind: Kind, subject: String, found: Found) -> Self {
+        let (finding, message, hint) = match found {
+            Found::Well(message) => (Finding::Ok, message, None),
+            Found::Bad(message, hint) => (Finding::NotOk, message, hint),
+            Found::Unseen(message) => (Finding::Skipped, message, None),
+        };
+        Self {
+            scope,
+            service: service.map(str::to_owned),
+            kind,
+            subject,
+            finding,
+            message,
+            hint,
+            latency_ms: None,
+        }
+    }
+
+    fn host(scope: Scope, subject: &str, found: Result<String, (String, Option<String>)>) -> Self {
+        let found = match found {
+            Ok(message) => Found::Well(message),
+            Err((message, hint)) => Found::Bad(message, hint),
+        };
+        Self::new(scope, None, Kind::Host, subject.to_owned(), found)
+    }
+}
+
+fn journal(scope: Scope, service: &Service) -> String {
+    format!(
+        "`journalctl{} -u {} -n 50` says why",
+        user_flag(scope),
+        service.unit
+    )
+}
+
+fn unit(scope: Scope, service: &Service, state: Option<UnitState>) -> Found {
+    let Some(state) = state else {
+        return Found::Unseen("systemd could not be asked".to_owned());
+    };
+    let flag = user_flag(scope);
+    let since = state
+        .unchanged_for()
+        .map(|duration| format!(" for {}", output::span(duration)))
+        .unwrap_or_default();
+    if state.is_active() {
+        return Found::Well(match state.restarts {
+            Some(count) if count > 0 => format!("active{since}, restarted {count} times"),
+            _ => format!("active{since}"),
+        });
+    }
+    let hint = match (state.load.as_str(), state.active.as_str()) {
+        ("not-found", _) => format!(
+            "switch again, or `systemctl{flag} daemon-reload`; podman's quadlet generator makes \
+             this unit"
+        ),
+        ("masked", _) => format!("`systemctl{flag} unmask {}`", service.unit),
+        ("loaded", "inactive") => format!("`systemctl{flag} start {}`", service.unit),
+        _ => journal(scope, service),
+    };
+    Found::Bad(format!("{}{since}", state.summary()), Some(hint))
+}
+
+fn port(
+    scope: Scope,
+    service: &Service,
+    declared: &Port,
+    listening: Result<&Listening, &String>,
+) -> Found {
+    let listening = match listening {
+        Ok(listening) => listening,
+        Err(message) => return Found::Bad(message.clone(), None),
+    };
+    match listening.exposure(transport(declared.protocol), declared.socket()) {
+        Exposure::AsDeclared => Found::Well("listens".to_owned()),
+        Exposure::Nothing => Found::Bad(
+            "nothing listens there".to_owned(),
+            Some(journal(scope, service)),
+        ),
+        Exposure::Wider(seen) => Found::Bad(
+            format!(
+                "wrong address: it listens on {seen}, so it can be reached from more than {}",
+                declared.address
+            ),
+            Some(format!(
+                "restart {} to apply {}, or stop the other program that has the port",
+                service.unit, declared.option
+            )),
+        ),
+        Exposure::Elsewhere(seen) => Found::Bad(
+            format!(
+                "wrong address: it listens on {} only",
+                seen.iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+            Some(format!(
+                "restart {} to apply {}, or stop the other program that has the port",
+                service.unit, declared.option
+            )),
+        ),
+    }
+}
+
+fn health(scope: Scope, service: &Service, outcome: Outcome) -> Found {
+    let latency = outcome.latency.as_secs_f64() * 1000.0;
+    match outcome.result {
+        Ok(well) => Found::Well(format!("{} in {latency:.0} ms", well.answer)),
+        Err(error) => {
+            let hint = match &error {
+                ProbeError::Url { .. } => format!("change {}.health", service.option),
+                ProbeError::Garbage { .. } | ProbeError::Redirect { .. } => format!(
+                    "is it {} that answers there? `aistack status` and `ss -ltnp` tell",
+                    service.container
+                ),
+                ProbeError::NotReady { .. } => "wait, then check again".to_owned(),
+                _ => journal(scope, service),
+            };
+            Found::Bad(error.to_string(), Some(hint))
+        }
+    }
+}
+
+fn data(root: &Path, scope: Scope, declared: &DataDirectory) -> Found {
+    let owner = declared.owner.map(|owner| (owner.uid, owner.gid));
+    match directory::examine(&below(root, &declared.host), owner) {
+        Ok(()) => Found::Well(format!("{} is there", declared.host.display())),
+        Err(error @ DirectoryError::Hidden { .. }) => Found::Unseen(error.to_string()),
+        Err(error) => Found::Bad(error.to_string(), directory_hint(scope, &error)),
+    }
+}
+
+/// What rootless containers of `user` need of the host.
+fn user_scope(root: &Path, user: &str) -> Vec<Check> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from);
+    let (path, home, runtime_dir) = (search_path(), variable("HOME"), variable("XDG_RUNTIME_DIR"));
+    let host = UserScope {
+        root,
+        user,
+        uid: users::effective_uid(),
+        path: path.as_deref(),
+        runtime_dir: runtime_dir.as_deref(),
+        home: home.as_deref(),
+    };
+    let check = |subject: &str, found: Result<String, ScopeError>| {
+        let found = found.map_err(|error| (error.to_string(), Some(scope_hint(&error, user))));
+        Check::host(Scope::User, subject, found)
+    };
+    let shown = |path: PathBuf| path.display().to_string();
+    vec![
+        check("linger", host.linger().map(|_| "on".to_owned())),
+        check(
+            "subuid",
+            host.subordinate_ids("subuid")
+                .map(|count| format!("{count} ids")),
+        ),
+        check(
+            "subgid",
+            host.subordinate_ids("subgid")
+                .map(|count| format!("{count} ids")),
+        ),
+        check("newuidmap", host.program("newuidmap").map(shown)),
+        check("newgidmap", host.program("newgidmap").map(shown)),
+        check("pasta", host.program("pasta").map(shown)),
+        check("runtime directory", host.runtime_directory().map(shown)),
+    ]
+}
+
+fn scope_hint(error: &ScopeError, user: &str) -> String {
+    match error {
+        ScopeError::NoLinger { .. } => format!(
+            "`sudo loginctl enable-linger {user}`; on NixOS users.users.{user}.linger = true"
+        ),
+        ScopeError::FewIds { .. } => format!(
+            "`sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` (a range \
+             that no other user has), then `podman system migrate`; on NixOS \
+             users.users.{user}.autoSubUidGidRange = true"
+        ),
+        ScopeError::Unreadable { path, .. } => {
+            format!("`sudo chmod 0644 {}`", path.display())
+        }
+        ScopeError::NoProgram { program: "pasta" } => {
+            "install the package passt; on NixOS virtualisation.podman.enable = true brings it"
+                .to_owned()
+        }
+        ScopeError::NoProgram { .. } => {
+            "install the package uidmap (Debian, Ubuntu) or shadow-utils; on NixOS it is in \
+             /run/wrappers/bin"
+                .to_owned()
+        }
+        ScopeError::NoRuntimeDir { .. } => {
+            format!("log in anew, not by su or sudo, or `sudo loginctl enable-linger {user}`")
+        }
+    }
+}
+
+fn text(report: &Report) -> String {
+    let rows: Vec<Vec<Cell>> = report
+        .checks
+        .iter()
+        .map(|check| {
+            let (word, style) = match check.finding {
+                Finding::Ok => ("ok", GOOD),
+                Finding::NotOk => ("NOT OK", BAD),
+                Finding::Skipped => ("skipped", UNSURE),
+            };
+            vec![
+                Cell::styled(word, style),
+                Cell::plain(check.scope.name()),
+                Cell::plain(check.service.as_deref().unwrap_or("-")),
+                Cell::styled(check.kind.name(), FAINT),
+                Cell::plain(format!("{}: {}", check.subject, check.message)),
+            ]
+        })
+        .collect();
+    let mut text = String::new();
+    for (line, check) in output::table(&rows).iter().zip(&report.checks) {
+        text.push_str(line);
+        text.push('\n');
+        if let Some(hint) = &check.hint {
+            text.push_str(&paint(&format!("         → {hint}"), FAINT));
+            text.push('\n');
+        }
+    }
+    let skipped = match report.skipped {
+        0 => String::new(),
+        count => format!(", {count} skipped"),
+    };
+    let closing = format!("{} ok, {} not ok{skipped}", report.ok, report.not_ok);
+    let style = if report.not_ok == 0 { GOOD } else { BAD };
+    text.push_str(&paint(&closing, style));
+    text.push('\n');
+    text
+}
+
+/// TAP version 14 (testanything.org): reasons as YAML blocks; JSON strings are YAML.
+fn tap(report: &Report) -> String {
+    let escape = |text: &str| {
+        text.replace('\\', "\\\\")
+            .replace('#', "\\#")
+            .replace(['\n', '\r'], " ")
+    };
+    let quote = |text: &str| serde_json::Value::from(text).to_string();
+    let mut text = format!("TAP version 14\n1..{}\n", report.checks.len());
+    for (at, check) in report.checks.iter().enumerate() {
+        let word = match check.finding {
+            Finding::NotOk => "not ok",
+            Finding::Ok | Finding::Skipped => "ok",
+        };
+        let service = check.service.as_deref().unwrap_or("host");
+        let mut name = format!("{} {service}", check.scope);
+        if check.kind != Kind::Host {
+            name.push(' ');
+            name.push_str(check.kind.name());
+        }
+        name.push(' ');
+        name.push_str(&check.subject);
+        text.push_str(&format!("{word} {} - {}", at + 1, escape(&name)));
+        if check.finding == Finding::Skipped {
+            text.push_str(&format!(" # SKIP {}", escape(&check.message)));
+        }
+        text.push('\n');
+        if check.finding == Finding::NotOk {
+            text.push_str(&format!("  ---\n  message: {}\n", quote(&check.message)));
+            if let Some(hint) = &check.hint {
+                text.push_str(&format!("  hint: {}\n", quote(hint)));
+            }
+            text.push_str("  ...\n");
+        }
+    }
+    text
+}

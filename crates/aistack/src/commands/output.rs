@@ -1,0 +1,170 @@
+//! Text for people: tables, colours, durations.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+/// As it should be.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// Not as it should be.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Neither: could not be seen.
+pub const UNSURE: Style = AnsiColor::Yellow.on_default();
+/// Titles and what is said beside.
+pub const FAINT: Style = Style::new().dimmed();
+
+/// Prints text; colours are dropped unless standard output is a terminal and
+/// `NO_COLOR` is unset. A reader that has gone (`| head`) is no error.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("the output could not be written")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints a value as JSON, indented.
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_string_pretty(value).context("the output is not JSON")?;
+    text.push('\n');
+    print(&text)
+}
+
+/// One field of a table.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    /// Plain text.
+    pub fn plain(text: impl Into<String>) -> Self {
+        Self::styled(text, Style::new())
+    }
+
+    /// Text in a style.
+    pub fn styled(text: impl Into<String>, style: Style) -> Self {
+        Self {
+            text: text.into(),
+            style,
+        }
+    }
+}
+
+/// Rows as lines with aligned columns, two spaces apart, none at the end.
+pub fn table(rows: &[Vec<Cell>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns)
+        .map(|column| {
+            rows.iter()
+                // The last column of a row needs no width.
+                .filter_map(|row| row.get(column).filter(|_| column + 1 < row.len()))
+                .map(|cell| cell.text.chars().count())
+                .max()
+                .unwrap_or_default()
+        })
+        .collect();
+    rows.iter()
+        .map(|row| {
+            let mut line = String::new();
+            let mut owed = 0;
+            for (cell, width) in row.iter().zip(&widths) {
+                line.push_str(&" ".repeat(owed));
+                line.push_str(&paint(&cell.text, cell.style));
+                owed = 2 + width.saturating_sub(cell.text.chars().count());
+            }
+            line.trim_end().to_owned()
+        })
+        .collect()
+}
+
+/// Text in a style.
+pub fn paint(text: &str, style: Style) -> String {
+    if style.is_plain() || text.is_empty() {
+        text.to_owned()
+    } else {
+        format!("{style}{text}{style:#}")
+    }
+}
+
+/// A duration in its two largest units: `3 d 4 h`, `12 s`.
+pub fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let two = |large: u64, one: &str, small: u64, other: &str| {
+        if small == 0 {
+            format!("{large} {one}")
+        } else {
+            format!("{large} {one} {small} {other}")
+        }
+    };
+    if days > 0 {
+        two(days, "d", hours, "h")
+    } else if hours > 0 {
+        two(hours, "h", minutes, "min")
+    } else if minutes > 0 {
+        two(minutes, "min", seconds % 60, "s")
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+/// Seconds of a command line as a duration: positive, at most an hour.
+pub fn parse_seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .filter(|seconds| *seconds > 0.0 && *seconds <= 3600.0)
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| "not a number of seconds above 0, up to 3600".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_by_what_is_seen_and_lines_end_without_spaces() {
+        let rows = [
+            vec![Cell::styled("ok", GOOD), Cell::plain("a"), Cell::plain("x")],
+            vec![
+                Cell::plain("NOT OK"),
+                Cell::plain("länger"),
+                Cell::plain(""),
+            ],
+        ];
+        let lines: Vec<String> = table(&rows)
+            .iter()
+            .map(|line| anstream::adapter::strip_str(line).to_string())
+            .collect();
+        assert_eq!(lines, ["ok      a       x", "NOT OK  länger"]);
+    }
+
+    #[test]
+    fn spans() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (60, "1 min"),
+            (3725, "1 h 2 min"),
+            (86_400, "1 d"),
+            (100_000, "1 d 3 h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn seconds() {
+        assert_eq!(parse_seconds("0.25"), Ok(Duration::from_millis(250)));
+        for bad in ["0", "-1", "nan", "inf", "1e9", "5s", "", "1e-30"] {
+            assert!(parse_seconds(bad).is_err(), "{bad}");
+        }
+    }
+}

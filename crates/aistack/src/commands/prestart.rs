@@ -1,0 +1,246 @@
+//! `aistack prestart`: what must hold before a container starts.
+
+use std::io;
+use std::path::PathBuf;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use aistack_host::directory::{self, DirectoryError};
+use aistack_host::podman::Podman;
+use aistack_host::secret;
+use aistack_host::sockets::{Transport, try_bind};
+use aistack_stack::{Port, Protocol, Scope, Secret, Service, Stack};
+use anyhow::Result;
+
+use super::select::{self, Loaded, search_path, user_flag};
+use crate::cli::Verdict;
+
+/// How long ports may stay taken: the unit's last container may still be
+/// letting go of them.
+const PORT_PATIENCE: Duration = Duration::from_secs(5);
+const PORT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Verify what a service needs before its container starts, and hand its secrets to podman
+///
+/// Runs as ExecStartPre of the container's unit. Secrets, data directories, files
+/// and ports are looked at; every problem is printed, with the option to change.
+/// One newline at the end of a secret's file is not part of its value.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 it may start, 1 something is missing, 2 could not run.")]
+pub struct Args {
+    /// The service
+    service: String,
+
+    /// The stack.json that declares it
+    #[arg(long, value_name = "FILE")]
+    stack: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Verdict> {
+    let loaded = select::load(&args.stack)?;
+    loaded.check_owner()?;
+    let service = loaded.service(&args.service)?;
+    let problems = verify(&loaded, service);
+    if problems.is_empty() {
+        return Ok(Verdict::AsDeclared);
+    }
+    for problem in &problems {
+        eprintln!("aistack: {} can't start: {problem}", args.service);
+    }
+    Ok(Verdict::Differs)
+}
+
+fn verify(loaded: &Loaded, service: &Service) -> Vec<String> {
+    let mut problems = Vec::new();
+    // The ports may need a while, the rest doesn't: at the same time.
+    thread::scope(|scope| {
+        let ports = scope.spawn(|| taken_ports(&service.ports));
+        problems.extend(directories(&loaded.stack, service));
+        // Not below a disk that isn't mounted: the value would be gone with the mount.
+        let may_generate = problems.is_empty();
+        secrets(&service.secrets, may_generate, &mut problems);
+        for file in &service.files {
+            if let Err(error) = file.path.metadata() {
+                problems.push(format!(
+                    "{} ({}): {}",
+                    file.path.display(),
+                    file.option,
+                    match error.kind() {
+                        io::ErrorKind::NotFound =>
+                            "does not exist: create it or change the option".to_owned(),
+                        _ => format!("cannot be seen: {error}"),
+                    }
+                ));
+            }
+        }
+        problems.extend(
+            ports
+                .join()
+                .unwrap_or_else(|_| vec!["its ports could not be tried".to_owned()]),
+        );
+    });
+    problems
+}
+
+/// Reads all secrets, and hands them to podman when all are well.
+fn secrets(secrets: &[Secret], may_generate: bool, problems: &mut Vec<String>) {
+    let mut values = Vec::new();
+    for entry in secrets {
+        let missing = entry.source.symlink_metadata().is_err();
+        if entry.generate && missing && !may_generate {
+            continue;
+        }
+        let value = if entry.generate {
+            secret::generate(&entry.source).and_then(|made| {
+                if made {
+                    println!(
+                        "generated secret {} at {}",
+                        entry.name,
+                        entry.source.display()
+                    );
+                }
+                secret::read(&entry.source)
+            })
+        } else {
+            secret::read(&entry.source)
+        };
+        match value {
+            Ok(value) => values.push((&entry.name, value)),
+            Err(error) => {
+                problems.push(format!("secret {} ({}): {error}", entry.name, entry.option))
+            }
+        }
+    }
+    if values.is_empty() || values.len() < secrets.len() {
+        return;
+    }
+    let stored = Podman::new(search_path().as_deref()).and_then(|podman| {
+        values
+            .into_iter()
+            .try_for_each(|(name, value)| podman.replace_secret(name, value))
+    });
+    if let Err(error) = stored {
+        problems.push(format!("its secrets could not be stored: {error}"));
+    }
+}
+
+fn directories(stack: &Stack, service: &Service) -> Vec<String> {
+    let say = |what: String, error: DirectoryError| match directory_hint(stack.scope, &error) {
+        Some(hint) => format!("{what}: {error} {hint}"),
+        None => format!("{what}: {error}"),
+    };
+    let mut problems: Vec<String> = service
+        .data
+        .iter()
+        .filter_map(|data| {
+            let owner = data.owner.map(|owner| (owner.uid, owner.gid));
+            let error = directory::examine(&data.host, owner).err()?;
+            Some(say(
+                format!("data directory {} ({})", data.name, service.option),
+                error,
+            ))
+        })
+        .collect();
+    let keeps_secrets = service
+        .secrets
+        .iter()
+        .any(|secret| secret.generate && secret.source.starts_with(&stack.data_root));
+    if problems.is_empty()
+        && keeps_secrets
+        && let Err(error) = directory::examine(&stack.data_root, None)
+    {
+        problems.push(say("services.aiStack.dataRoot".to_owned(), error));
+    }
+    problems
+}
+
+/// What to do about a data directory.
+pub fn directory_hint(scope: Scope, error: &DirectoryError) -> Option<String> {
+    match error {
+        DirectoryError::Missing { .. } => Some(format!(
+            "create it with `systemd-tmpfiles --create{}`",
+            user_flag(scope)
+        )),
+        DirectoryError::NoDirectory { .. } => {
+            Some("move away what is there, or change the path".to_owned())
+        }
+        DirectoryError::Owner { path, wanted, .. } => Some(format!(
+            "change the owner with `{}chown -R {}:{} {}`",
+            match scope {
+                Scope::System => "",
+                Scope::User => "sudo ",
+            },
+            wanted.0,
+            wanted.1,
+            path.display()
+        )),
+        DirectoryError::Hidden { .. } | DirectoryError::Unreadable { .. } => None,
+    }
+}
+
+/// The ports that stay taken, each with its option.
+fn taken_ports(ports: &[Port]) -> Vec<String> {
+    let deadline = Instant::now() + PORT_PATIENCE;
+    loop {
+        let failures: Vec<(&Port, io::Error)> = ports
+            .iter()
+            .filter_map(|port| {
+                let error = try_bind(transport(port.protocol), port.socket()).err()?;
+                Some((port, error))
+            })
+            .collect();
+        // Who may not bind a port now may not in five seconds.
+        let may_change = failures.iter().any(|(_, error)| {
+            matches!(
+                error.kind(),
+                io::ErrorKind::AddrInUse | io::ErrorKind::AddrNotAvailable
+            )
+        });
+        if !may_change || Instant::now() >= deadline {
+            return failures
+                .iter()
+                .map(|(port, error)| port_problem(port, error))
+                .collect();
+        }
+        thread::sleep(PORT_INTERVAL);
+    }
+}
+
+fn port_problem(port: &Port, error: &io::Error) -> String {
+    let socket = port.socket();
+    let what = format!(
+        "port {} ({}): {socket}/{}",
+        port.name, port.option, port.protocol
+    );
+    match error.kind() {
+        io::ErrorKind::AddrInUse => format!(
+            "{what} is taken by another program: `ss -lnp{} 'sport = :{}'` shows which (as root: \
+             also other users'), `aistack status` whether it is one of the stack; stop it or \
+             change the option",
+            match port.protocol {
+                Protocol::Tcp => 't',
+                Protocol::Udp => 'u',
+            },
+            port.host
+        ),
+        io::ErrorKind::AddrNotAvailable => format!(
+            "{what}: no network interface has the address {}: `ip address` shows those that are \
+             there",
+            port.address
+        ),
+        io::ErrorKind::PermissionDenied => format!(
+            "{what}: ports below net.ipv4.ip_unprivileged_port_start (1024) are root's: choose a \
+             higher one"
+        ),
+        _ => format!("{what} can't be opened: {error}"),
+    }
+}
+
+/// The transport of a declared port.
+pub fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Tcp => Transport::Tcp,
+        Protocol::Udp => Transport::Udp,
+    }
+}

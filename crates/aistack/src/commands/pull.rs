@@ -1,0 +1,119 @@
+//! `aistack pull`: makes a service's image present.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use aistack_host::podman::Podman;
+use aistack_stack::Image;
+use anyhow::Result;
+
+use super::output::parse_seconds;
+use super::select::{self, search_path};
+use crate::cli::Verdict;
+
+/// The longest wait between two attempts.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Make a service's image present: from its archive, or from its registry
+///
+/// Runs as ExecStart of the image's unit. Nothing is done when podman has the
+/// image already. A failed download is tried again, each time after a wait twice
+/// as long (at most 60 s).
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 the image is there, 1 it is not, 2 could not run.")]
+pub struct Args {
+    /// The service
+    service: String,
+
+    /// The stack.json that declares it
+    #[arg(long, value_name = "FILE")]
+    stack: PathBuf,
+
+    /// How often a download is tried
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    attempts: u32,
+
+    /// Seconds between the first two attempts
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
+    wait: Duration,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Verdict> {
+    let loaded = select::load(&args.stack)?;
+    loaded.check_owner()?;
+    let service = loaded.service(&args.service)?;
+    let podman = Podman::new(search_path().as_deref())?;
+    let image = &service.image;
+    if podman.image_exists(&image.reference)? {
+        println!("{} is there", image.reference);
+        return Ok(Verdict::AsDeclared);
+    }
+    let result = match &image.archive {
+        Some(_) => from_archive(&podman, image),
+        None => from_registry(&podman, &image.reference, args.attempts, args.wait),
+    };
+    match result {
+        Ok(()) => {
+            println!("{} is there now", image.reference);
+            Ok(Verdict::AsDeclared)
+        }
+        Err(problem) => {
+            eprintln!(
+                "aistack: no image for {} ({}.image): {problem}",
+                args.service, service.option
+            );
+            Ok(Verdict::Differs)
+        }
+    }
+}
+
+fn from_archive(podman: &Podman, image: &Image) -> Result<(), String> {
+    let Some(archive) = &image.archive else {
+        return Ok(());
+    };
+    if !archive.exists() {
+        return Err(format!(
+            "its archive {} does not exist: copy it there or change the option",
+            archive.display()
+        ));
+    }
+    println!("loading {} from {}", image.reference, archive.display());
+    podman.load(archive).map_err(|error| error.to_string())?;
+    match podman.image_exists(&image.reference) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!(
+            "{} was loaded, but does not hold {}: make the archive with the name that is declared \
+             (`podman images` shows what came out of it)",
+            archive.display(),
+            image.reference
+        )),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn from_registry(
+    podman: &Podman,
+    reference: &str,
+    attempts: u32,
+    first_wait: Duration,
+) -> Result<(), String> {
+    let mut wait = first_wait;
+    for attempt in 1.. {
+        println!("pulling {reference} (attempt {attempt} of {attempts})");
+        let error = match podman.pull(reference) {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        if attempt >= attempts {
+            return Err(format!(
+                "{attempts} attempts failed, the last with: {error}"
+            ));
+        }
+        eprintln!("{error}; next attempt in {} s", wait.as_secs_f64());
+        thread::sleep(wait);
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+    Ok(())
+}

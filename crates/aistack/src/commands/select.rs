@@ -1,0 +1,220 @@
+//! Which stacks and which of their services a command is about.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use aistack_host::command::below;
+use aistack_host::systemd::{Manager, Systemctl};
+use aistack_host::users;
+use aistack_stack::{LoadError, Scope, Service, Stack, default_path};
+use anyhow::{Context, Result, bail};
+
+/// Stacks by file or by scope.
+#[derive(Debug, clap::Args)]
+pub struct Selection {
+    /// Services to look at [default: all]
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+
+    /// Read this stack.json (may be given more than once) [default: the system's
+    /// and the user's, where they exist]
+    #[arg(long = "stack", value_name = "FILE", conflicts_with_all = ["user", "system"])]
+    pub files: Vec<PathBuf>,
+
+    /// The user's stack alone: $XDG_CONFIG_HOME/aistack/stack.json
+    #[arg(long, conflicts_with = "system")]
+    pub user: bool,
+
+    /// The system's stack alone: /etc/aistack/stack.json
+    #[arg(long)]
+    pub system: bool,
+
+    /// Read /etc, /proc, /run and the data directories below this directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/",
+        hide_default_value = true
+    )]
+    pub root: PathBuf,
+}
+
+/// A stack and the file that it came from.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The file.
+    pub path: PathBuf,
+    /// What it says.
+    pub stack: Stack,
+}
+
+impl Selection {
+    /// The stacks, and an error when there are none.
+    pub fn load(&self) -> Result<Vec<Loaded>> {
+        let (stacks, looked_at) = self.find()?;
+        if stacks.is_empty() {
+            bail!(
+                "no stack is declared here: neither {} exists. Enable services.aiStack and run \
+                 `nixos-rebuild switch` or `home-manager switch`, or name a file with --stack",
+                looked_at
+                    .iter()
+                    .map(|path| path.display().to_string())
+                    .collect::<Vec<_>>()
+                    .join(" nor ")
+            );
+        }
+        self.check_names(&stacks)?;
+        Ok(stacks)
+    }
+
+    /// The stacks that are there, and the files that were looked for.
+    pub fn find(&self) -> Result<(Vec<Loaded>, Vec<PathBuf>)> {
+        if !self.files.is_empty() {
+            let stacks = self
+                .files
+                .iter()
+                .map(|path| load(path))
+                .collect::<Result<_>>()?;
+            return Ok((stacks, self.files.clone()));
+        }
+        let scopes: &[Scope] = match (self.system, self.user) {
+            (true, false) => &[Scope::System],
+            (false, true) => &[Scope::User],
+            _ => &[Scope::System, Scope::User],
+        };
+        let variable = |name| std::env::var_os(name).map(PathBuf::from);
+        let (config_home, home) = (variable("XDG_CONFIG_HOME"), variable("HOME"));
+        let paths: Vec<PathBuf> = scopes
+            .iter()
+            .filter_map(|&scope| default_path(scope, config_home.as_deref(), home.as_deref()))
+            .map(|path| below(&self.root, &path))
+            .collect();
+        let mut stacks = Vec::new();
+        for path in &paths {
+            match Stack::load(path) {
+                Ok(stack) => stacks.push(Loaded {
+                    path: path.clone(),
+                    stack,
+                }),
+                Err(LoadError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok((stacks, paths))
+    }
+
+    fn check_names(&self, stacks: &[Loaded]) -> Result<()> {
+        let known: BTreeSet<&str> = stacks
+            .iter()
+            .flat_map(|loaded| loaded.stack.services.keys())
+            .map(String::as_str)
+            .collect();
+        let unknown: Vec<&str> = self
+            .names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| !known.contains(name))
+            .collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        bail!(
+            "no service is called {}: known are {}",
+            unknown.join(", "),
+            list(known)
+        )
+    }
+
+    /// The services of a stack that were asked for.
+    pub fn services<'a>(
+        &self,
+        stack: &'a Stack,
+    ) -> impl Iterator<Item = (&'a String, &'a Service)> {
+        stack
+            .services
+            .iter()
+            .filter(|(name, _)| self.names.is_empty() || self.names.contains(name))
+    }
+}
+
+/// Reads one stack.json.
+pub fn load(path: &Path) -> Result<Loaded> {
+    Ok(Loaded {
+        path: path.to_owned(),
+        stack: Stack::load(path)?,
+    })
+}
+
+fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() {
+        "none, since the stack has no services".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+impl Loaded {
+    /// The service of that name.
+    pub fn service(&self, name: &str) -> Result<&Service> {
+        self.stack.services.get(name).with_context(|| {
+            format!(
+                "{} has no service {name}: known are {}",
+                self.path.display(),
+                list(self.stack.services.keys().map(String::as_str))
+            )
+        })
+    }
+
+    /// Refuses a user's stack for anybody but that user, whose systemd and
+    /// podman can't be reached by others.
+    pub fn check_owner(&self) -> Result<()> {
+        let (Scope::User, Some(owner)) = (self.stack.scope, &self.stack.user) else {
+            return Ok(());
+        };
+        match current_user() {
+            Some(user) if user != *owner => bail!(
+                "{} is {owner}'s stack, and this runs as {user}: run it as {owner} \
+                 (`systemd-run --user --machine={owner}@ --pipe --wait aistack …`)",
+                self.path.display()
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// systemctl for the stack's scope.
+    pub fn systemctl(&self) -> Result<Systemctl> {
+        let manager = match self.stack.scope {
+            Scope::System => Manager::System,
+            Scope::User => Manager::User,
+        };
+        Ok(Systemctl::new(manager, search_path().as_deref())?)
+    }
+
+    /// ` --user` in user scope, for commands that messages propose.
+    pub fn user_flag(&self) -> &'static str {
+        user_flag(self.stack.scope)
+    }
+}
+
+/// ` --user` in user scope, for commands that messages propose.
+pub fn user_flag(scope: Scope) -> &'static str {
+    match scope {
+        Scope::System => "",
+        Scope::User => " --user",
+    }
+}
+
+/// The name of the user who runs this; none where neither `/etc/passwd` nor the
+/// environment tells.
+pub fn current_user() -> Option<String> {
+    users::name_of(Path::new("/"), users::effective_uid())
+        .or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.is_empty())
+}
+
+/// `PATH`.
+pub fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
+}
