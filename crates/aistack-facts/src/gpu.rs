@@ -279,3 +279,147 @@ fn intel(device: &PciDevice, driver: Option<&str>, integrated: Option<bool>) -> 
     };
     (Backend::Vulkan, reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Describes a card by slot, class, ids and driver.
+    fn card(slot: &str, class: u16, id: &str, driver: Option<&str>) -> Gpu {
+        let hex = |text: &str| u16::from_str_radix(text, 16).unwrap();
+        let (vendor, device) = id.split_once(':').unwrap();
+        describe(&PciDevice {
+            address: crate::pci::Slot::parse(slot).unwrap(),
+            slot: slot.to_owned(),
+            class,
+            vendor_id: hex(vendor),
+            device_id: hex(device),
+            driver: driver.map(str::to_owned),
+        })
+    }
+
+    #[test]
+    fn cards() {
+        use Backend::{Cpu, Cuda, Rocm, Sycl, Vulkan};
+        use GpuVendor::{Amd, Bmc, Intel, Nvidia, Other, Virtual};
+        let (vga, threed, accelerator) = (0x0300, 0x0302, PROCESSING_ACCELERATOR);
+        let yes = Some(true);
+        let no = Some(false);
+        for (class, id, driver, vendor, integrated, backend) in [
+            // NVIDIA, whatever is bound; but not to a virtual machine, and not Kepler.
+            (vga, "10de:2684", Some("nvidia"), Nvidia, no, Cuda),
+            (vga, "10de:2684", None, Nvidia, no, Cuda),
+            (vga, "10de:2684", Some("nouveau"), Nvidia, no, Cuda),
+            (vga, "10de:2684", Some("vfio-pci"), Nvidia, no, Cpu),
+            (threed, "10de:1340", Some("nvidia"), Nvidia, no, Cuda),
+            (vga, "10de:128b", Some("nouveau"), Nvidia, None, Cpu),
+            (vga, "10de:2e12", Some("nvidia"), Nvidia, yes, Cuda),
+            // AMD by its table.
+            (accelerator, "1002:74a1", Some("amdgpu"), Amd, no, Rocm),
+            (accelerator, "1002:74a0", Some("amdgpu"), Amd, yes, Rocm),
+            (0x0380, "1002:740f", Some("amdgpu"), Amd, no, Rocm),
+            (vga, "1002:73bf", Some("amdgpu"), Amd, no, Rocm),
+            (vga, "1002:7550", None, Amd, no, Rocm),
+            (vga, "1002:73df", Some("amdgpu"), Amd, no, Vulkan),
+            (vga, "1002:67df", Some("amdgpu"), Amd, no, Vulkan),
+            (vga, "1002:1586", Some("amdgpu"), Amd, yes, Vulkan),
+            (vga, "1002:68f9", Some("radeon"), Amd, no, Cpu),
+            (vga, "1002:7fff", Some("amdgpu"), Amd, None, Vulkan),
+            // Intel by device, or by its place.
+            (vga, "8086:56a5", Some("i915"), Intel, no, Sycl),
+            (vga, "8086:e20b", Some("xe"), Intel, no, Sycl),
+            (0x0380, "8086:0bd5", Some("i915"), Intel, no, Sycl),
+            (vga, "8086:4905", Some("i915"), Intel, no, Vulkan),
+            (vga, "8086:ffff", Some("xe"), Intel, None, Vulkan),
+            (
+                accelerator,
+                "8086:7d1d",
+                Some("intel_vpu"),
+                Intel,
+                None,
+                Cpu,
+            ),
+            // "VGA compatible", and nothing that computes.
+            (vga, "1a03:2000", Some("ast"), Bmc, None, Cpu),
+            (vga, "102b:0538", Some("mgag200"), Bmc, None, Cpu),
+            (vga, "19e5:1711", Some("hibmc-drm"), Bmc, None, Cpu),
+            (vga, "1af4:1050", Some("virtio-pci"), Virtual, None, Cpu),
+            (vga, "1b36:0100", Some("qxl"), Virtual, None, Cpu),
+            (vga, "15ad:0405", Some("vmwgfx"), Virtual, None, Cpu),
+            (vga, "1234:1111", Some("bochs-drm"), Virtual, None, Cpu),
+            (vga, "1013:00b8", Some("cirrus"), Virtual, None, Cpu),
+            (vga, "1414:5353", None, Virtual, None, Cpu),
+            (vga, "80ee:beef", Some("vboxvideo"), Virtual, None, Cpu),
+            // A virtio device that is no display, and someone unknown.
+            (accelerator, "1af4:1045", None, Other, None, Cpu),
+            (
+                accelerator,
+                "1da3:1020",
+                Some("habanalabs"),
+                Other,
+                None,
+                Cpu,
+            ),
+        ] {
+            let gpu = card("0000:05:00.0", class, id, driver);
+            assert_eq!(
+                (gpu.vendor, gpu.integrated, gpu.backend),
+                (vendor, integrated, backend),
+                "{id} {driver:?}"
+            );
+            assert_eq!(gpu.pci_id, id);
+        }
+    }
+
+    #[test]
+    fn reasons_say_what_to_do() {
+        let reason = |id, driver| card("0000:05:00.0", 0x0300, id, driver).reason;
+        assert_eq!(
+            reason("10de:2684", Some("nouveau")),
+            "NVIDIA card: needs the nvidia driver, now nouveau is bound"
+        );
+        assert_eq!(
+            reason("1002:744c", None),
+            "AMD Navi 31 (gfx1100), which ROCm supports: needs the amdgpu driver, now no driver is bound"
+        );
+    }
+
+    #[test]
+    fn intels_integrated_gpu_is_where_it_always_was() {
+        assert_eq!(
+            card("0000:00:02.0", 0x0300, "8086:a7a0", None).integrated,
+            Some(true)
+        );
+        assert_eq!(
+            card("0000:00:02.0", 0x0300, "8086:56a0", None).integrated,
+            Some(false)
+        );
+        assert_eq!(
+            card("0000:00:03.0", 0x0300, "8086:a7a0", None).integrated,
+            None
+        );
+    }
+
+    #[test]
+    fn the_choice() {
+        let igpu = || card("0000:00:02.0", 0x0300, "8086:a7a0", Some("i915"));
+        let unknown = || card("0000:01:00.0", 0x0300, "1002:7fff", Some("amdgpu"));
+        let bmc = || card("0000:02:00.0", 0x0300, "1a03:2000", Some("ast"));
+        let old = || card("0000:03:00.0", 0x0300, "10de:128b", Some("nouveau"));
+        let radeon = || card("0000:04:00.0", 0x0300, "1002:744c", Some("amdgpu"));
+        let nvidia = || card("0000:05:00.0", 0x0300, "10de:2684", Some("nvidia"));
+        for (gpus, chosen) in [
+            (vec![], None),
+            (vec![bmc(), old()], None),
+            (vec![igpu(), bmc()], Some("0000:00:02.0")),
+            (vec![igpu(), unknown()], Some("0000:01:00.0")),
+            (
+                vec![igpu(), unknown(), bmc(), nvidia()],
+                Some("0000:05:00.0"),
+            ),
+            (vec![radeon(), nvidia()], Some("0000:04:00.0")),
+        ] {
+            assert_eq!(choose(&gpus).slot.as_deref(), chosen);
+        }
+    }
+}

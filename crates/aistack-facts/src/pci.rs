@@ -15,7 +15,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Reads `0000:01:00.0`; domains above `ffff` (Intel VMD) have more digits.
-    fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let (domain, rest) = text.split_once(':')?;
         let (bus, rest) = rest.split_once(':')?;
         let (device, function) = rest.split_once('.')?;
