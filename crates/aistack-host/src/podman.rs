@@ -9,7 +9,7 @@ use crate::command::{self, CommandError, Finished, extended_path, find};
 
 /// How long a question about the local storage may take; another podman that
 /// pulls can hold its lock for a while.
-const QUESTION_LIMIT: Duration = Duration::from_secs(120);
+const QUESTION_LIMIT: Duration = Duration::from_mins(2);
 
 /// The largest secret that podman takes, in bytes (`secrets.go`: "secret data
 /// must be larger than 0 and less than 512000 bytes").
@@ -75,6 +75,16 @@ impl Podman {
     pub fn load(&self, archive: &Path) -> Result<(), CommandError> {
         let command = self.command(&["load".as_ref(), "--input".as_ref(), archive.as_os_str()]);
         self.watch(command)
+    }
+
+    /// Runs a command inside a running container, with its output shown as it comes.
+    ///
+    /// # Errors
+    /// When podman can't be run or the command fails.
+    pub fn exec(&self, container: &str, command: &[String]) -> Result<(), CommandError> {
+        let mut arguments = vec![OsStr::new("exec"), OsStr::new(container)];
+        arguments.extend(command.iter().map(OsStr::new));
+        self.watch(self.command(&arguments))
     }
 
     /// Runs it as long as it takes, with its own output shown as it comes.

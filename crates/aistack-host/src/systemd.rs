@@ -213,7 +213,7 @@ impl Systemctl {
         let mut command = self.command();
         command.args(verb).arg("--").args(units);
         // As long as the units' own time-outs: a pull may take an hour.
-        let done: Finished = command::run(command, None, Duration::from_secs(7 * 24 * 3600))?;
+        let done: Finished = command::run(command, None, Duration::from_hours(7 * 24))?;
         if done.status.success() {
             Ok(())
         } else {

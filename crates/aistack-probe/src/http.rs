@@ -86,7 +86,7 @@ fn check_port(url: &str) -> Result<(), ProbeError> {
         .rsplit_once('@')
         .map_or(authority.as_str(), |(_, rest)| rest);
     if host_and_port.len() > authority.host().len()
-        && !authority.port_u16().is_some_and(|port| port > 0)
+        && authority.port_u16().is_none_or(|port| port == 0)
     {
         return Err(unusable("its port is not within 1 to 65535".to_owned()));
     }

@@ -10,7 +10,7 @@ use crate::{ProbeError, Stage, Well, excerpt};
 const MAX_ANSWER: usize = 512;
 
 /// `SSLRequest` of the `PostgreSQL` protocol: length 8, code 80877103
-/// (PostgreSQL documentation, "Message Formats").
+/// (`PostgreSQL` documentation, "Message Formats").
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f];
 
 /// A connection with one deadline for everything that is done with it.

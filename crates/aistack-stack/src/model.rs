@@ -101,6 +101,9 @@ pub struct Service {
     pub secrets: Vec<Secret>,
     /// Files and folders outside the data directories that it can't start without.
     pub files: Vec<RequiredPath>,
+    /// Commands to run inside the container each time it has become healthy.
+    #[serde(default)]
+    pub setup: Vec<Vec<String>>,
     /// Services without which this one cannot run.
     pub needs: Vec<String>,
     /// Services that it uses when they are on.

@@ -83,6 +83,9 @@ impl Stack {
         for file in &service.files {
             absolute(problems, &place("files[].path"), &file.path);
         }
+        if service.setup.iter().any(Vec::is_empty) {
+            problems.push(format!("{} has a command without words", place("setup")));
+        }
         // `wants` may name services that are off; what is needed must be on.
         for need in &service.needs {
             if need == name {
@@ -99,7 +102,10 @@ impl Stack {
 
 fn absolute(problems: &mut Vec<String>, place: &str, path: &Path) {
     if !path.is_absolute() {
-        problems.push(format!("{place} is {path:?}, not an absolute path"));
+        problems.push(format!(
+            "{place} is \"{}\", not an absolute path",
+            path.display()
+        ));
     }
 }
 

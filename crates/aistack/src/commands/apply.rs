@@ -32,9 +32,13 @@ pub struct Args {
     #[arg(long)]
     dry_run: bool,
 
-    /// Where what runs is recorded [default: /run/aistack/applied-system.json or
-    /// $XDG_RUNTIME_DIR/aistack/applied.json]
-    #[arg(long, value_name = "FILE")]
+    // As help, not as a comment: the variable's name is no code there.
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "Where what runs is recorded [default: /run/aistack/applied-system.json or \
+                $XDG_RUNTIME_DIR/aistack/applied.json]"
+    )]
     record: Option<PathBuf>,
 }
 
@@ -200,7 +204,7 @@ impl Apply<'_> {
                 Some(Ok(true)) => {}
                 Some(Ok(false)) => println!("{name}: {reference} would be fetched"),
                 Some(Err(error)) => {
-                    println!("{name}: whether {reference} is there can't be said: {error}")
+                    println!("{name}: whether {reference} is there can't be said: {error}");
                 }
                 None => println!(
                     "{name}: whether {reference} is there can't be said: no podman was found"

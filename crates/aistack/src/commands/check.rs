@@ -529,32 +529,35 @@ fn tap(report: &Report) -> String {
             .replace(['\n', '\r'], " ")
     };
     let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let mut text = format!("TAP version 14\n1..{}\n", report.checks.len());
+    let mut lines = vec![
+        "TAP version 14".to_owned(),
+        format!("1..{}", report.checks.len()),
+    ];
     for (at, check) in report.checks.iter().enumerate() {
         let word = match check.finding {
             Finding::NotOk => "not ok",
             Finding::Ok | Finding::Skipped => "ok",
         };
         let service = check.service.as_deref().unwrap_or("host");
-        let mut name = format!("{} {service}", check.scope);
-        if check.kind != Kind::Host {
-            name.push(' ');
-            name.push_str(check.kind.name());
-        }
-        name.push(' ');
-        name.push_str(&check.subject);
-        text.push_str(&format!("{word} {} - {}", at + 1, escape(&name)));
-        if check.finding == Finding::Skipped {
-            text.push_str(&format!(" # SKIP {}", escape(&check.message)));
-        }
-        text.push('\n');
+        let kind = match check.kind {
+            Kind::Host => String::new(),
+            kind => format!("{} ", kind.name()),
+        };
+        let name = format!("{} {service} {kind}{}", check.scope, check.subject);
+        let skip = match check.finding {
+            Finding::Skipped => format!(" # SKIP {}", escape(&check.message)),
+            Finding::Ok | Finding::NotOk => String::new(),
+        };
+        lines.push(format!("{word} {} - {}{skip}", at + 1, escape(&name)));
         if check.finding == Finding::NotOk {
-            text.push_str(&format!("  ---\n  message: {}\n", quote(&check.message)));
+            lines.push("  ---".to_owned());
+            lines.push(format!("  message: {}", quote(&check.message)));
             if let Some(hint) = &check.hint {
-                text.push_str(&format!("  hint: {}\n", quote(hint)));
+                lines.push(format!("  hint: {}", quote(hint)));
             }
-            text.push_str("  ...\n");
+            lines.push("  ...".to_owned());
         }
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }

@@ -22,7 +22,7 @@ const PORT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Verify what a service needs before its container starts, and hand its secrets to podman
 ///
-/// Runs as ExecStartPre of the container's unit. Secrets, data directories, files
+/// Runs before the container in its unit. Secrets, data directories, files
 /// and ports are looked at; every problem is printed, with the option to change.
 /// One newline at the end of a secret's file is not part of its value.
 #[derive(Debug, clap::Args)]
@@ -108,7 +108,7 @@ fn secrets(secrets: &[Secret], may_generate: bool, problems: &mut Vec<String>) {
         match value {
             Ok(value) => values.push((&entry.name, value)),
             Err(error) => {
-                problems.push(format!("secret {} ({}): {error}", entry.name, entry.option))
+                problems.push(format!("secret {} ({}): {error}", entry.name, entry.option));
             }
         }
     }

@@ -13,11 +13,11 @@ use super::select::{self, search_path};
 use crate::cli::Verdict;
 
 /// The longest wait between two attempts.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const LONGEST_WAIT: Duration = Duration::from_mins(1);
 
 /// Make a service's image present: from its archive, or from its registry
 ///
-/// Runs as ExecStart of the image's unit. Nothing is done when podman has the
+/// Runs in the image's unit. Nothing is done when podman has the
 /// image already. A failed download is tried again, each time after a wait twice
 /// as long (at most 60 s).
 #[derive(Debug, clap::Args)]

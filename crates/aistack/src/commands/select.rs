@@ -22,8 +22,12 @@ pub struct Selection {
     #[arg(long = "stack", value_name = "FILE", conflicts_with_all = ["user", "system"])]
     pub files: Vec<PathBuf>,
 
-    /// The user's stack alone: $XDG_CONFIG_HOME/aistack/stack.json
-    #[arg(long, conflicts_with = "system")]
+    // As help, not as a comment: the variable's name is no code there.
+    #[arg(
+        long,
+        conflicts_with = "system",
+        help = "The user's stack alone: $XDG_CONFIG_HOME/aistack/stack.json"
+    )]
     pub user: bool,
 
     /// The system's stack alone: /etc/aistack/stack.json

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use aistack_host::systemd::UnitState;
 use aistack_stack::{Image, Port, Protocol, Scope, Service};
@@ -144,18 +145,18 @@ fn describe<'a>(name: &'a str, service: &'a Service, state: UnitState) -> Servic
 }
 
 fn text(report: &Report) -> String {
-    let mut text = String::new();
-    for (at, stack) in report.stacks.iter().enumerate() {
-        if at > 0 {
-            text.push('\n');
+    let mut lines = Vec::new();
+    for stack in &report.stacks {
+        if !lines.is_empty() {
+            lines.push(String::new());
         }
         let scope = match (stack.scope, stack.user) {
             (Scope::User, Some(user)) => format!("user {user}"),
             (scope, _) => scope.to_string(),
         };
-        text.push_str(&format!("{scope}, {}\n", stack.file.display()));
+        lines.push(format!("{scope}, {}", stack.file.display()));
         if stack.services.is_empty() {
-            text.push_str("no services\n");
+            lines.push("no services".to_owned());
             continue;
         }
         let mut rows = vec![
@@ -164,12 +165,10 @@ fn text(report: &Report) -> String {
                 .to_vec(),
         ];
         rows.extend(stack.services.iter().map(row));
-        for line in output::table(&rows) {
-            text.push_str(&line);
-            text.push('\n');
-        }
+        lines.extend(output::table(&rows));
     }
-    text
+    lines.push(String::new());
+    lines.join("\n")
 }
 
 fn row(service: &ServiceReport) -> Vec<Cell> {
@@ -197,7 +196,7 @@ fn row(service: &ServiceReport) -> Vec<Cell> {
         Cell::plain(dash(
             service
                 .since_seconds
-                .map(|seconds| span(std::time::Duration::from_secs(seconds))),
+                .map(|seconds| span(Duration::from_secs(seconds))),
         )),
         Cell::plain(dash(service.restarts.map(|count| count.to_string()))),
         Cell::plain(dash(Some(ports).filter(|ports| !ports.is_empty()))),
