@@ -180,6 +180,11 @@
           in
           lib.mapAttrs (_: h: render h.config) self.nixosConfigurations
           // lib.mapAttrs' (n: h: lib.nameValuePair "home-${n}" (render h.config)) self.homeConfigurations;
+        # Names, descriptions and default ports of all services, for the tools.
+        catalog = lib.mapAttrs (_: def: {
+          inherit (def) description;
+          ports = lib.mapAttrs (_: p: p.host) def.ports;
+        }) (import ./modules/stack/catalog.nix { inherit lib; });
         # The evaluation tests: name -> null, or what was seen instead.
         tests = import ./tests/eval/cases.nix { inherit self inputs; };
         # The outputs of a template, or of a folder that `aistack init` made of one, with

@@ -4,11 +4,9 @@
 let
   inherit (lib)
     concatLists
-    elem
     filter
     mapAttrs
     mapAttrsToList
-    optionalAttrs
     ;
 
   unitOf = name: "local-ai-${name}";

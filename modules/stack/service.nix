@@ -40,7 +40,14 @@ in
 
     image = mkOption {
       type = types.nullOr types.str;
-      default = if imageKey == null then null else util.lockedReference images.${imageKey};
+      default =
+        if imageKey == null then
+          null
+        else if config.imageArchive == null then
+          util.lockedReference images.${imageKey}
+        else
+          # What comes out of an archive has another digest than the registry's.
+          util.lockedReference (images.${imageKey} // { digest = null; });
       defaultText = literalExpression "the entry for this machine's GPU in pkgs/images.json";
       example = "docker.io/example/${name}:1.2.3@sha256:…";
       description = "Image reference. Give it with a digest: a tag alone may be another image tomorrow.";
@@ -118,7 +125,7 @@ in
     };
 
     data = mapAttrs (
-      volume: v:
+      _: v:
       mkOption {
         type = absolutePath;
         default = "${stack.dataRoot}/${v.dir or name}";

@@ -32,6 +32,13 @@ lib.mapAttrs (
   else
     null
 ) rendered
+// {
+  "the catalog of aistack-init" =
+    if lib.importJSON ../../crates/aistack-init/src/catalog.json == self.lib.catalog then
+      null
+    else
+      "differs from modules/services; take it with `tests/run render --update`";
+}
 // lib.mapAttrs (_: _: "in tests/rendered, but nothing renders to it") (
   removeAttrs stored (lib.attrNames rendered)
 )
