@@ -1,5 +1,12 @@
 //! The Nix text is Nix, and says what the JSON says.
 
+#![allow(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail as tests do"
+)]
+
 use std::path::Path;
 
 use aistack_facts::nix::{HEADER, NixError, print, print_facts};
