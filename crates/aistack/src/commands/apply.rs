@@ -256,7 +256,7 @@ impl Apply<'_> {
 /// Whether there is a container that a restart would replace. One that systemd
 /// is about to start anyway takes the new declaration by itself.
 fn is_running(state: &UnitState) -> bool {
-    state.is_active() || (state.active == "activating" && state.sub != "auto-restart")
+    state.is_active() || (state.active == "activating" && !state.sub.starts_with("auto-restart"))
 }
 
 fn write_record(path: &Path, config_hashes: BTreeMap<String, String>) -> Result<()> {
