@@ -1,0 +1,247 @@
+//! Fake `systemctl` and `podman` for the commands' tests, and stacks to run them on.
+//!
+//! The fakes are shell scripts in a folder of their own that stands first in
+//! `PATH`. They write down each call, and answer from files that a test lays.
+#![allow(dead_code, clippy::unwrap_used)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// `show` prints `units/<unit>`, or a running unit; a verb ends with the status
+/// in `<verb>-status`.
+const FAKE_SYSTEMCTL: &str = r#"#!/bin/sh
+# A fake systemctl for tests.
+here=${0%/*}/..
+echo "systemctl $*" >> "$here/calls"
+verb= user= units=
+for word; do
+    case $word in
+    --user) user=yes ;;
+    -*) ;;
+    *) if [ -z "$verb" ]; then verb=$word; else units="$units $word"; fi ;;
+    esac
+done
+if [ "$verb" = show ]; then
+    if [ -e "$here/no-systemd" ]; then
+        echo "Failed to connect to bus: Host is down" >&2
+        exit 1
+    fi
+    for unit in $units; do
+        echo "Id=$unit"
+        if [ -e "$here/units/$unit" ]; then
+            cat "$here/units/$unit"
+        else
+            printf 'LoadState=loaded\nActiveState=active\nSubState=running\n'
+            printf 'Result=success\nNRestarts=0\nStateChangeTimestampMonotonic=1000000\n'
+        fi
+        echo
+    done
+    exit 0
+fi
+status=0
+for unit in $units; do
+    [ -e "$here/$verb-fails/$unit" ] && { echo "Job for $unit failed." >&2; status=1; }
+done
+exit $status
+"#;
+
+/// Images are files below `images`, secrets land below `secrets`; the first
+/// `pull-failures` pulls fail; `load` brings the images named in the archive.
+const FAKE_PODMAN: &str = r#"#!/bin/sh
+# A fake podman for tests.
+here=${0%/*}/..
+echo "podman $*" >> "$here/calls"
+[ -e "$here/podman-broken" ] && { echo "Error: storage is broken" >&2; exit 125; }
+file() { echo "$here/images/$(echo "$1" | tr '/:@' '___')"; }
+case "$1 $2" in
+"image exists") [ -e "$(file "$3")" ] ;;
+"pull --quiet")
+    left=$(cat "$here/pull-failures" 2>/dev/null || echo 0)
+    if [ "$left" -gt 0 ]; then
+        echo $((left - 1)) > "$here/pull-failures"
+        echo "Error: connection reset by peer" >&2
+        exit 125
+    fi
+    : > "$(file "$3")"
+    ;;
+"load --input") while read -r name; do : > "$(file "$name")"; echo "Loaded image: $name"; done < "$3" ;;
+"secret create")
+    [ "$3 $5" = "--replace -" ] || { echo "unexpected: $*" >&2; exit 2; }
+    cat > "$here/secrets/$4"
+    ;;
+*) echo "unexpected: $*" >&2; exit 2 ;;
+esac
+"#;
+
+/// A folder with the fakes, and whatever a test lays beside them.
+pub struct Machine {
+    directory: TempDir,
+}
+
+impl Machine {
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, script) in [("systemctl", FAKE_SYSTEMCTL), ("podman", FAKE_PODMAN)] {
+            let file = directory.path().join("fake-bin").join(name);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, script).unwrap();
+            fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        for folder in ["images", "secrets", "units", "data", "start-fails"] {
+            fs::create_dir(directory.path().join(folder)).unwrap();
+        }
+        Self { directory }
+    }
+
+    /// A path below the machine's folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file, with the folders above it.
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Writes a file that only its owner may read.
+    pub fn write_private(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.write(name, text);
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// What systemd shall say of a unit: ActiveState, SubState and Result.
+    pub fn unit(&self, unit: &str, active: &str, sub: &str, result: &str) {
+        self.write(
+            &format!("units/{unit}"),
+            &format!(
+                "LoadState=loaded\nActiveState={active}\nSubState={sub}\nResult={result}\n\
+                 NRestarts=4\nExecMainStatus=7\nStateChangeTimestampMonotonic=1000000\n"
+            ),
+        );
+    }
+
+    /// Makes an image present.
+    pub fn image(&self, reference: &str) {
+        self.write(
+            &format!("images/{}", reference.replace(['/', ':', '@'], "_")),
+            "",
+        );
+    }
+
+    /// The calls of the fakes so far, one a line.
+    pub fn calls(&self) -> String {
+        fs::read_to_string(self.path("calls")).unwrap_or_default()
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget_calls(&self) {
+        drop(fs::remove_file(self.path("calls")));
+    }
+
+    /// Writes `stack.json` and gives its path.
+    pub fn stack(&self, stack: &Value) -> PathBuf {
+        self.write("stack.json", &stack.to_string())
+    }
+
+    /// `aistack` with the fakes first in `PATH` and nobody's configuration.
+    pub fn aistack(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aistack"));
+        command
+            .args(arguments)
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", self.path("fake-bin").display()),
+            )
+            .env("HOME", self.path("home"))
+            .env("XDG_RUNTIME_DIR", self.path("runtime"))
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE");
+        command
+    }
+}
+
+/// Exit code, standard output and standard error of a command.
+pub fn outcome(mut command: Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+/// The name of the user who runs the tests.
+pub fn user() -> String {
+    let output = Command::new("id").arg("-un").output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A stack in system scope.
+pub fn stack(services: &[(&str, Value)]) -> Value {
+    let services: serde_json::Map<String, Value> = services
+        .iter()
+        .map(|(name, service)| ((*name).to_owned(), service.clone()))
+        .collect();
+    json!({
+        "schema": 1, "host": "box", "scope": "system", "user": null,
+        "dataRoot": "/", "target": "local-ai.target", "network": "local-ai",
+        "services": services,
+    })
+}
+
+/// A service that claims nothing.
+pub fn service(name: &str) -> Value {
+    json!({
+        "description": name, "option": format!("services.aiStack.{name}"),
+        "unit": format!("local-ai-{name}.service"),
+        "pullUnit": format!("local-ai-{name}-image.service"),
+        "container": format!("local-ai-{name}"), "configHash": "one",
+        "image": {
+            "reference": format!("registry.example/{name}:1"),
+            "name": format!("registry.example/{name}"),
+            "tag": "1", "digest": null, "archive": null,
+        },
+        "ports": [], "health": null, "data": [], "secrets": [], "files": [],
+        "setup": [], "needs": [], "wants": [], "gpu": null, "metrics": null,
+    })
+}
+
+/// A service with one of its fields replaced.
+pub fn with(mut service: Value, field: &str, value: Value) -> Value {
+    *service.pointer_mut(field).unwrap() = value;
+    service
+}
+
+/// A TCP port on an address.
+pub fn port(name: &str, address: &str, port: u16) -> Value {
+    json!({
+        "name": name, "protocol": "tcp", "address": address, "host": port,
+        "container": 80, "option": format!("services.aiStack.x.ports.{name}"),
+    })
+}
+
+/// A data directory.
+pub fn data(path: &Path) -> Value {
+    json!({
+        "name": "main", "host": path, "container": "/data", "readOnly": false,
+        "owner": null, "mode": "0750",
+    })
+}
+
+/// A secret.
+pub fn secret(name: &str, source: &Path, generate: bool) -> Value {
+    json!({
+        "name": name, "source": source, "generate": generate,
+        "option": format!("services.aiStack.x.secretEnv.{name}"),
+    })
+}

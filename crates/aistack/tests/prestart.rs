@@ -1,0 +1,218 @@
+//! `aistack prestart`: what keeps a container from starting, and what doesn't.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod fakes;
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fakes::{Machine, data, outcome, port, secret, service, stack, with};
+use serde_json::{Value, json};
+
+fn prestart(machine: &Machine, declared: Value) -> (i32, String, String) {
+    prestart_in(machine, &stack(&[("x", declared)]))
+}
+
+fn prestart_in(machine: &Machine, stack: &Value) -> (i32, String, String) {
+    let file = machine.stack(stack);
+    outcome(machine.aistack(&["prestart", "x", "--stack", file.to_str().unwrap()]))
+}
+
+#[test]
+fn a_service_without_needs_may_start_and_podman_is_not_called() {
+    let machine = Machine::new();
+    assert_eq!(
+        prestart(&machine, service("x")),
+        (0, String::new(), String::new())
+    );
+    assert_eq!(machine.calls(), "");
+}
+
+#[test]
+fn secrets_go_to_podman_through_a_pipe_without_their_last_newline() {
+    let machine = Machine::new();
+    let a = machine.write_private("a", "sesame\n");
+    let b = machine.write_private("b", "two\nlines\n\n");
+    let declared = with(
+        service("x"),
+        "/secrets",
+        json!([secret("one", &a, false), secret("two", &b, true)]),
+    );
+    assert_eq!(prestart(&machine, declared).0, 0);
+    assert_eq!(fs::read(machine.path("secrets/one")).unwrap(), b"sesame");
+    assert_eq!(
+        fs::read(machine.path("secrets/two")).unwrap(),
+        b"two\nlines\n"
+    );
+    let calls = machine.calls();
+    assert_eq!(
+        calls,
+        "podman secret create --replace one -\npodman secret create --replace two -\n"
+    );
+}
+
+#[test]
+fn a_missing_secret_is_generated_once_where_that_is_declared() {
+    let machine = Machine::new();
+    let source = machine.path("made/here/secret");
+    let declared = with(
+        service("x"),
+        "/secrets",
+        json!([secret("one", &source, true)]),
+    );
+    let (code, out, _) = prestart(&machine, declared.clone());
+    assert_eq!(code, 0);
+    assert!(out.contains("generated secret one at"), "{out}");
+    let value = fs::read(&source).unwrap();
+    assert_eq!(value.len(), 64);
+    assert!(!out.contains(std::str::from_utf8(&value).unwrap()));
+    assert_eq!(source.metadata().unwrap().mode() & 0o777, 0o600);
+    assert_eq!(
+        machine.path("made").metadata().unwrap().mode() & 0o777,
+        0o700
+    );
+    assert_eq!(fs::read(machine.path("secrets/one")).unwrap(), value);
+
+    let (code, out, _) = prestart(&machine, declared);
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert_eq!(fs::read(&source).unwrap(), value);
+}
+
+#[test]
+fn nothing_is_generated_below_a_disk_that_is_not_mounted() {
+    let machine = Machine::new();
+    let root = machine.path("mnt/data");
+    let declared = with(
+        service("x"),
+        "/secrets",
+        json!([secret("one", &root.join("secrets/one"), true)]),
+    );
+    let declared_with_data = with(declared.clone(), "/data", json!([data(&root.join("x"))]));
+    for declared in [declared, declared_with_data] {
+        let mut stack = stack(&[("x", declared)]);
+        stack["dataRoot"] = json!(root);
+        let (code, out, error) = prestart_in(&machine, &stack);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(
+            error.contains("is missing: is its disk mounted?"),
+            "{error}"
+        );
+        assert!(!machine.path("mnt").exists());
+        assert_eq!(machine.calls(), "");
+    }
+}
+
+#[test]
+fn every_problem_is_reported_at_once_with_its_option() {
+    let machine = Machine::new();
+    let open = machine.write("open", "value");
+    fs::set_permissions(&open, PermissionsExt::from_mode(0o644)).unwrap();
+    let good = machine.write_private("good", "value");
+    let empty = machine.write_private("empty", "\n");
+    let gone = machine.path("gone");
+    let file = machine.write("data/file", "");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+
+    let mut declared = service("x");
+    declared["secrets"] = json!([
+        secret("open", &open, false),
+        secret("good", &good, false),
+        secret("empty", &empty, false),
+        secret("gone", &gone, false)
+    ]);
+    let mut foreign = data(&machine.path("data"));
+    foreign["owner"] = json!({ "uid": 4_000_000, "gid": 4_000_001 });
+    declared["data"] = json!([data(&machine.path("nodisk")), data(&file), foreign]);
+    declared["files"] =
+        json!([{ "path": machine.path("model.gguf"), "option": "services.aiStack.x.model" }]);
+    declared["ports"] = json!([
+        port("http", "127.0.0.1", taken),
+        port("far", "203.0.113.9", 8080)
+    ]);
+
+    let start = Instant::now();
+    let (code, _, error) = prestart(&machine, declared);
+    assert_eq!(code, 1);
+    for words in [
+        "secret open (services.aiStack.x.secretEnv.open)",
+        "has mode 0644, so every user may read it: run `chmod 0600",
+        "secret empty (services.aiStack.x.secretEnv.empty)",
+        "is empty",
+        "secret gone (services.aiStack.x.secretEnv.gone)",
+        "gone does not exist",
+        "nodisk is missing: is its disk mounted? create it with `systemd-tmpfiles --create`",
+        "data/file is not a directory",
+        "but 4000000:4000001 is declared",
+        "model.gguf (services.aiStack.x.model): does not exist",
+        "port http (services.aiStack.x.ports.http)",
+        "is taken by another program",
+        "no network interface has the address 203.0.113.9",
+    ] {
+        assert!(error.contains(words), "{words:?} is not in:\n{error}");
+    }
+    assert_eq!(error.lines().count(), 9, "{error}");
+    assert!(start.elapsed() >= Duration::from_secs(5));
+    // Not even the good one: the container won't start.
+    assert_eq!(machine.calls(), "");
+    assert!(!machine.path("nodisk").exists());
+}
+
+#[test]
+fn a_port_that_is_let_go_in_time_is_waited_for() {
+    let machine = Machine::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().port();
+    let declared = with(
+        service("x"),
+        "/ports",
+        json!([port("http", "127.0.0.1", taken)]),
+    );
+    let holder = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(800));
+        drop(listener);
+    });
+    let start = Instant::now();
+    let (code, _, error) = prestart(&machine, declared);
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(start.elapsed() >= Duration::from_millis(500));
+    assert!(start.elapsed() < Duration::from_secs(4));
+    holder.join().unwrap();
+}
+
+#[test]
+fn a_podman_that_fails_is_quoted() {
+    let machine = Machine::new();
+    machine.write("podman-broken", "");
+    let source = machine.write_private("a", "sesame");
+    let declared = with(
+        service("x"),
+        "/secrets",
+        json!([secret("one", &source, false)]),
+    );
+    let (code, _, error) = prestart(&machine, declared);
+    assert_eq!(code, 1);
+    assert!(error.contains("storage is broken"), "{error}");
+    assert!(!error.contains("sesame"));
+}
+
+#[test]
+fn what_can_not_run_is_two() {
+    let machine = Machine::new();
+    let file = machine.stack(&stack(&[("qdrant", service("qdrant"))]));
+    let file = file.to_str().unwrap();
+    let (code, _, error) = outcome(machine.aistack(&["prestart", "x", "--stack", file]));
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("has no service x: known are qdrant"),
+        "{error}"
+    );
+    assert_eq!(outcome(machine.aistack(&["prestart", "x"])).0, 2);
+    assert_eq!(
+        outcome(machine.aistack(&["prestart", "x", "--stack", "/nope"])).0,
+        2
+    );
+}

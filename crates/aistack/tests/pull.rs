@@ -1,0 +1,88 @@
+//! `aistack pull`: an image that is there, comes from an archive, or is fetched.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod fakes;
+
+use fakes::{Machine, outcome, service, stack, with};
+use serde_json::{Value, json};
+
+const IMAGE: &str = "registry.example/x:1";
+
+fn pull(machine: &Machine, declared: Value) -> (i32, String, String) {
+    let file = machine.stack(&stack(&[("x", declared)]));
+    let file = file.to_str().unwrap();
+    outcome(machine.aistack(&["pull", "x", "--stack", file, "--wait", "0.01"]))
+}
+
+#[test]
+fn nothing_is_done_for_an_image_that_is_there() {
+    let machine = Machine::new();
+    machine.image(IMAGE);
+    assert_eq!(pull(&machine, service("x")).0, 0);
+    assert_eq!(machine.calls(), format!("podman image exists {IMAGE}\n"));
+}
+
+#[test]
+fn a_download_is_tried_again() {
+    let machine = Machine::new();
+    machine.write("pull-failures", "3");
+    let (code, out, error) = pull(&machine, service("x"));
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("attempt 4 of 5"), "{out}");
+    // 10 ms, twice that, and twice that again.
+    assert!(error.contains("next attempt in 0.04 s"), "{error}");
+    assert_eq!(machine.calls().matches("podman pull").count(), 4);
+}
+
+#[test]
+fn a_download_that_never_works_ends() {
+    let machine = Machine::new();
+    machine.write("pull-failures", "9");
+    let (code, _, error) = pull(&machine, service("x"));
+    assert_eq!(code, 1);
+    assert_eq!(machine.calls().matches("podman pull").count(), 5);
+    assert!(
+        error.contains("no image for x (services.aiStack.x.image): 5 attempts failed"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_archive_is_loaded_instead() {
+    let machine = Machine::new();
+    let archive = machine.write("x.tar", &format!("{IMAGE}\n"));
+    let declared = with(service("x"), "/image/archive", json!(archive));
+    assert_eq!(pull(&machine, declared).0, 0);
+    let calls = machine.calls();
+    assert!(calls.contains("podman load --input"), "{calls}");
+    assert!(!calls.contains("podman pull"), "{calls}");
+}
+
+#[test]
+fn an_archive_without_the_image_or_that_is_missing_is_said() {
+    let machine = Machine::new();
+    let archive = machine.write("x.tar", "registry.example/other:1\n");
+    let declared = with(service("x"), "/image/archive", json!(archive));
+    let (code, _, error) = pull(&machine, declared);
+    assert_eq!(code, 1);
+    assert!(
+        error.contains(&format!("was loaded, but does not hold {IMAGE}")),
+        "{error}"
+    );
+
+    let declared = with(service("x"), "/image/archive", json!("/nope/x.tar"));
+    let (code, _, error) = pull(&machine, declared);
+    assert_eq!(code, 1);
+    assert!(error.contains("/nope/x.tar does not exist"), "{error}");
+    assert!(!machine.calls().contains("podman pull"));
+}
+
+#[test]
+fn a_podman_that_cannot_look_is_no_missing_image() {
+    let machine = Machine::new();
+    machine.write("podman-broken", "");
+    let (code, _, error) = pull(&machine, service("x"));
+    assert_eq!(code, 2);
+    assert!(error.contains("storage is broken"), "{error}");
+    assert!(!machine.calls().contains("podman pull"));
+}
