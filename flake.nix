@@ -186,7 +186,25 @@
           ports = lib.mapAttrs (_: p: p.host) def.ports;
         }) (import ./modules/stack/catalog.nix { inherit lib; });
         # The evaluation tests: name -> null, or what was seen instead.
-        tests = import ./tests/eval/cases.nix { inherit self inputs; };
+        tests =
+          import ./tests/eval/cases.nix { inherit self inputs; }
+          // import ./tests/eval/readme.nix { inherit lib self inputs; };
+        # Three hosts for benches/eval.sh: the module's price.
+        bench =
+          let
+            drvPath =
+              modules:
+              (lib.nixosSystem { modules = [ ./hosts/workstation/machine.nix ] ++ modules; })
+              .config.system.build.toplevel.drvPath;
+          in
+          {
+            without = drvPath [ ];
+            off = drvPath [ self.nixosModules.default ];
+            on = drvPath [
+              self.nixosModules.default
+              ./hosts/workstation
+            ];
+          };
         # The outputs of a template, or of a folder that `aistack init` made of one, with
         # the inputs of this flake in place of downloaded ones.
         template =
