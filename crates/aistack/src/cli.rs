@@ -33,9 +33,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Facts(commands::facts::Args),
+    Init(commands::init::Args),
     Status(commands::status::Args),
     Check(commands::check::Args),
     Prestart(commands::prestart::Args),
+    Setup(commands::setup::Args),
     Pull(commands::pull::Args),
     Apply(commands::apply::Args),
 }
@@ -45,9 +47,11 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Facts(args) => commands::facts::run(&args),
+        Command::Init(args) => commands::init::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Prestart(args) => commands::prestart::run(&args),
+        Command::Setup(args) => commands::setup::run(&args),
         Command::Pull(args) => commands::pull::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
     };

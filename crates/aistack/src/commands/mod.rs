@@ -3,8 +3,10 @@
 pub mod apply;
 pub mod check;
 pub mod facts;
+pub mod init;
 pub mod output;
 pub mod prestart;
 pub mod pull;
 pub mod select;
+pub mod setup;
 pub mod status;
