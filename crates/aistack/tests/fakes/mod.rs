@@ -159,7 +159,12 @@ impl Machine {
             .args(arguments)
             .env(
                 "PATH",
-                format!("{}:/usr/bin:/bin", self.path("fake-bin").display()),
+                // The scripts call cat and tr, wherever these are.
+                std::env::join_paths(
+                    std::iter::once(self.path("fake-bin"))
+                        .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+                )
+                .unwrap(),
             )
             .env("HOME", self.path("home"))
             .env("XDG_RUNTIME_DIR", self.path("runtime"))
