@@ -27,6 +27,12 @@ let
     else
       { };
 
+  usesDevices =
+    home:
+    lib.any (s: s.gpu != null && lib.any (lib.hasPrefix "/dev/") s.gpu.devices) (
+      lib.attrValues home.services.aiStack.resolved.services
+    );
+
   # One rule a folder: several services may read the same one.
   directories = lib.mergeAttrsList (
     concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
@@ -51,7 +57,10 @@ let
   };
 in
 {
-  imports = [ ../stack ];
+  imports = [
+    ../stack
+    ../gpu
+  ];
 
   config = lib.mkMerge [
     {
@@ -60,9 +69,15 @@ in
 
     (mkIf (homes != { }) {
       # Rootless containers that start without a login, with ids of their own to map.
-      users.users = mapAttrs (_: _: {
+      users.users = mapAttrs (_: home: {
         linger = mkDefault true;
         autoSubUidGidRange = mkDefault true;
+        # What /dev/kfd and /dev/dri belong to; rootless containers have no more than
+        # their user.
+        extraGroups = lib.optionals (usesDevices home) [
+          "render"
+          "video"
+        ];
       }) homes;
       virtualisation.podman.enable = mkDefault true;
     })

@@ -49,6 +49,15 @@ let
         } to its path.";
       }
       {
+        assertion = s.gpu == null || s.gpu.unknown == [ ];
+        message = "${option}.gpus names ${concatStringsSep ", " s.gpu.unknown}, where this machine has no GPU for ${s.gpu.backend}. It has: ${
+          if cfg.gpu.cards == [ ] then
+            "none (services.aiStack.facts lists no GPU)"
+          else
+            lib.concatMapStringsSep ", " (c: "${c.slot} (${c.vendor}, ${c.backend})") cfg.gpu.cards
+        }.";
+      }
+      {
         assertion = absent == [ ];
         message = "${option} needs ${concatStringsSep ", " absent}, which is off: set ${
           concatStringsSep " and " (map (n: "services.aiStack.${n}.enable = true") absent)

@@ -22,6 +22,7 @@ let
 
   catalog = import ./catalog.nix { inherit lib; };
   util = import ./util.nix { inherit lib; };
+  gpu = import ./gpu.nix { inherit lib; };
   ledger = import ./ledger.nix { inherit lib util; };
   images = lib.importJSON ../../pkgs/images.json;
   serviceType = import ./service.nix { inherit util images; };
@@ -72,17 +73,25 @@ in
       description = "What `aistack facts` said of the machine's hardware; the defaults follow from it.";
     };
 
-    gpu.backend = mkOption {
-      type = types.enum [
-        "cuda"
-        "rocm"
-        "vulkan"
-        "sycl"
-        "cpu"
-      ];
-      default = if cfg.facts == null then "cpu" else cfg.facts.backend or "cpu";
-      defaultText = literalExpression "facts.backend, or \"cpu\" without facts";
-      description = "What the engines compute on unless they say otherwise.";
+    gpu = {
+      backend = mkOption {
+        type = types.enum util.backends;
+        default = if cfg.facts == null then "cpu" else cfg.facts.backend or "cpu";
+        defaultText = literalExpression "facts.backend, or \"cpu\" without facts";
+        description = "What the engines compute on unless they say otherwise.";
+      };
+      cards = mkOption {
+        type = types.listOf (types.attrsOf types.anything);
+        default = if cfg.facts == null then [ ] else cfg.facts.gpus or [ ];
+        defaultText = literalExpression "facts.gpus";
+        description = "The GPUs of the machine, as `aistack facts` lists them.";
+      };
+      hsaOverrideGfxVersion = mkOption {
+        type = types.nullOr (types.strMatching "[0-9]+\\.[0-9]+\\.[0-9]+");
+        default = null;
+        example = "10.3.0";
+        description = "Makes ROCm take the card for another one of the same generation (`HSA_OVERRIDE_GFX_VERSION`), for cards that it does not list.";
+      };
     };
 
     address = mkOption {
@@ -267,6 +276,13 @@ in
         "services.aiStack: pinned by tag only, so that another image may come under the same name: ${
           concatMapStringsSep ", " (n: "${n} (${cfg.resolved.services.${n}.image.reference})") unpinned
         }. Set services.aiStack.<name>.image to a reference with a digest."
+      ++ gpu.tooSmall {
+        inherit (cfg.gpu) cards;
+        services = mapAttrsToList (name: s: {
+          inherit name;
+          inherit (s.gpu) slots memoryMiB;
+        }) (filterAttrs (_: s: s.gpu != null) cfg.resolved.services);
+      }
       ++ concatLists (mapAttrsToList (name: def: def.warnings cfg.${name}._arguments) enabled);
   };
 }

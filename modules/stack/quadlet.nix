@@ -115,6 +115,14 @@ let
 
   unitsOf = names: map (n: services.${n}.unit) (builtins.filter (n: services ? ${n}) names);
 
+  # Devices of a CDI kind are made by a unit of the system; a user's unit cannot be
+  # ordered after it, so `aistack prestart` waits there.
+  extraUnitConfig =
+    s:
+    lib.optionalAttrs (
+      !rootless && s.gpu != null && lib.any (lib.hasInfix "nvidia.com/gpu") s.gpu.devices
+    ) (lib.genAttrs [ "Wants" "After" ] (_: [ "nvidia-container-toolkit-cdi-generator.service" ]));
+
   containerUnit =
     s:
     nameValuePair s.container {
@@ -125,17 +133,20 @@ let
       # waits for them; a bridge of root's does not care, and loopback needs no network.
       quadletConfig.defaultDependencies = if rootless then null else false;
       containerConfig = mapAttrs (_: mkDefault) (containerConfig s);
-      unitConfig = {
-        Description = "Local AI: ${s.name} (${s.description})";
-        PartOf = [ cfg.resolved.target ];
-        Requires = [ s.pullUnit ] ++ unitsOf s.needs;
-        Wants = unitsOf s.wants;
-        After = [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
-        RequiresMountsFor = map (d: d.host) s.data;
-        # A cause that goes away (a secret that arrives, a disk that is mounted, a port
-        # that is freed) must not find the unit given up on.
-        StartLimitIntervalSec = 0;
-      };
+      unitConfig = lib.mkMerge [
+        (extraUnitConfig s)
+        {
+          Description = "Local AI: ${s.name} (${s.description})";
+          PartOf = [ cfg.resolved.target ];
+          Requires = [ s.pullUnit ] ++ unitsOf s.needs;
+          Wants = unitsOf s.wants;
+          After = [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
+          RequiresMountsFor = map (d: d.host) s.data;
+          # A cause that goes away (a secret that arrives, a disk that is mounted, a port
+          # that is freed) must not find the unit given up on.
+          StartLimitIntervalSec = 0;
+        }
+      ];
       serviceConfig = {
         ExecStartPre = "${tool} prestart ${s.name} --stack ${manifest}";
         Restart = "always";

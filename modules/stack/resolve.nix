@@ -9,6 +9,8 @@ let
     mapAttrsToList
     ;
 
+  gpu = import ./gpu.nix { inherit lib; };
+
   unitOf = name: "local-ai-${name}";
 
   service =
@@ -50,6 +52,11 @@ let
       generated = filter (key: def.secrets.${key}.generate && !(s.secretEnv ? ${key})) (
         builtins.attrNames def.secrets
       );
+      asked = {
+        inherit (s.gpu) backend;
+        inherit (s) gpus;
+        inherit (cfg.gpu) cards;
+      };
       fileSecrets = s.secretFiles // def.secretFiles s._arguments;
     in
     {
@@ -113,27 +120,16 @@ let
       gpu =
         if def.gpu then
           {
-            inherit (s.gpu) backend;
-            devices = devicesFor s.gpu.backend;
+            inherit (s.gpu) backend memoryMiB;
+            devices = gpu.devices asked;
+            slots = gpu.claimed asked;
+            unknown = gpu.unknown asked;
           }
         else
           null;
       metrics = if def.metrics == null then null else { url = urlOf def.metrics; };
     };
 
-  devicesFor =
-    backend:
-    {
-      cuda = [ "nvidia.com/gpu=all" ];
-      rocm = [
-        "/dev/kfd"
-        "/dev/dri"
-      ];
-      vulkan = [ "/dev/dri" ];
-      sycl = [ "/dev/dri" ];
-      cpu = [ ];
-    }
-    .${backend};
 in
 {
   stack =

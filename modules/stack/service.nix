@@ -17,6 +17,8 @@ let
     types
     ;
 
+  gpu = import ./gpu.nix { inherit lib; };
+
   arguments = {
     cfg = config;
     inherit stack lib util;
@@ -227,17 +229,26 @@ in
       description = "Services of the stack that this one waits for when they are on, and does without when they fail.";
     };
 
-    gpu.backend = mkOption {
-      type = types.enum [
-        "cuda"
-        "rocm"
-        "vulkan"
-        "sycl"
-        "cpu"
-      ];
-      default = if def.gpu then stack.gpu.backend else "cpu";
-      defaultText = literalExpression "config.services.aiStack.gpu.backend";
-      description = "What the service computes on; it picks the image and the devices.";
+    gpu = {
+      backend = mkOption {
+        type = types.enum util.backends;
+        default = if def.gpu && config.gpus != [ ] then stack.gpu.backend else "cpu";
+        defaultText = literalExpression "config.services.aiStack.gpu.backend";
+        description = "What the service computes on; it picks the image and the devices.";
+      };
+      memoryMiB = mkOption {
+        type = types.nullOr types.ints.positive;
+        default = null;
+        example = 12000;
+        description = "Memory that the service takes on its GPU, for the check that services on one card fit beside each other.";
+      };
+    };
+
+    gpus = mkOption {
+      type = types.either (types.enum [ "all" ]) (types.listOf types.str);
+      default = "all";
+      example = [ "0000:01:00.0" ];
+      description = "The GPUs that the service may use: all of its backend, or those in these PCI slots. None: it computes on the processor.";
     };
 
     extraArgs = mkOption {
@@ -256,6 +267,15 @@ in
   // def.options;
 
   config.environment = mapAttrs (_: mkDefault) (
-    lib.filterAttrs (_: v: v != null) (def.environment arguments)
+    lib.filterAttrs (_: v: v != null) (
+      lib.optionalAttrs def.gpu (
+        gpu.environment {
+          inherit (config.gpu) backend;
+          inherit (config) gpus;
+          inherit (stack.gpu) cards hsaOverrideGfxVersion;
+        }
+      )
+      // def.environment arguments
+    )
   );
 }

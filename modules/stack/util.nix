@@ -9,6 +9,15 @@ let
     ;
 in
 rec {
+  # What engines compute on.
+  backends = [
+    "cuda"
+    "rocm"
+    "vulkan"
+    "sycl"
+    "cpu"
+  ];
+
   # "4G", "512m", "1024" (MiB) -> MiB.
   toMiB =
     text:

@@ -134,8 +134,21 @@ let
     ] != [ ];
 
   key = "/run/secrets/key";
+
+  gpu = import ./gpu.nix {
+    inherit
+      lib
+      core
+      refuses
+      accepts
+      equal
+      ;
+    nixos =
+      modules: nixos (modules ++ [ { home-manager.sharedModules = [ self.homeModules.default ]; } ]);
+  };
 in
-{
+gpu
+// {
   # ── the ledger ──
   "one port twice within the stack names both options" =
     refuses

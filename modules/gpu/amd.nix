@@ -1,0 +1,25 @@
+# AMD: the kernel's own driver serves Vulkan (RADV) and ROCm; containers bring the rest.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    mkDefault
+    mkIf
+    mkOption
+    types
+    ;
+
+  cfg = config.services.aiStack;
+  gpu = cfg.gpu.amd;
+in
+{
+  options.services.aiStack.gpu.amd.lact = mkOption {
+    type = types.bool;
+    default = false;
+    description = "Run LACT, which shows and sets clocks, fans and power limits.";
+  };
+
+  config = mkIf (cfg.enable && gpu.enable) {
+    hardware.graphics.enable = mkDefault true;
+    services.lact.enable = mkIf gpu.lact (mkDefault true);
+  };
+}

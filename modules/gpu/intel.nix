@@ -1,0 +1,20 @@
+# Intel: the compute runtime for SYCL beside the kernel's driver.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkDefault mkIf;
+
+  cfg = config.services.aiStack;
+in
+{
+  config = mkIf (cfg.enable && cfg.gpu.intel.enable) {
+    hardware.graphics = {
+      enable = mkDefault true;
+      extraPackages = [ pkgs.intel-compute-runtime ];
+    };
+  };
+}

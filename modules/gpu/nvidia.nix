@@ -1,0 +1,65 @@
+# NVIDIA: the driver that the chips' generation asks for, and CDI for containers.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    all
+    filter
+    mkDefault
+    mkIf
+    mkOption
+    mkOverride
+    types
+    unique
+    ;
+
+  cfg = config.services.aiStack;
+  gpu = cfg.gpu.nvidia;
+  cards = filter (c: c.vendor == "nvidia" && c.backend != "cpu") cfg.gpu.cards;
+
+  branches = unique (map (c: c.driverBranch or null) cards);
+  describe = c: "${c.slot} (${c.name or c.pciId}, ${toString (c.driverBranch or "current")})";
+
+  # nixpkgs itself sets the open modules by the driver's version in some releases, as
+  # mkDefault; the generation of the chip knows better. Below what a user writes.
+  detected = mkOverride 900;
+in
+{
+  options.services.aiStack.gpu.nvidia = {
+    openKernelModule = mkOption {
+      type = types.bool;
+      default = all (c: c.openKernelModule or true) cards;
+      defaultText = lib.literalExpression "true when every NVIDIA card is Turing or later";
+      description = "Use NVIDIA's open kernel modules. Turing and later run on them, Pascal and older only on the closed ones.";
+    };
+    branch = mkOption {
+      type = types.nullOr types.str;
+      default = if builtins.length branches == 1 then lib.head branches else null;
+      defaultText = lib.literalExpression "the legacy branch when all NVIDIA cards need the same one, else null";
+      example = "legacy_580";
+      description = "`hardware.nvidia.branch`; null: nixpkgs' own choice.";
+    };
+  };
+
+  config = mkIf (cfg.enable && gpu.enable) {
+    assertions = [
+      {
+        assertion = builtins.length branches <= 1 || gpu.branch != null;
+        message = "services.aiStack.gpu: the NVIDIA cards of this host need different drivers: ${
+          lib.concatMapStringsSep ", " describe cards
+        }. One driver runs at a time: set services.aiStack.gpu.nvidia.branch for the card to keep, or take one out.";
+      }
+    ];
+
+    # The switch for the driver, on a host without a screen as well.
+    services.xserver.videoDrivers = mkDefault [ "nvidia" ];
+    hardware = {
+      graphics.enable = mkDefault true;
+      nvidia = {
+        open = detected gpu.openKernelModule;
+        modesetting.enable = mkDefault true;
+        branch = mkIf (gpu.branch != null) (mkDefault gpu.branch);
+      };
+      nvidia-container-toolkit.enable = mkDefault true;
+    };
+  };
+}
