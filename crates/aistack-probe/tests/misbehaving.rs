@@ -182,7 +182,17 @@ fn http_error_with_an_endless_or_hanging_body_is_bounded() {
 
 #[test]
 fn http_redirect_is_not_followed() {
-    let at = answers("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n");
+    // Well, if one went there.
+    let at = server(|mut stream| {
+        let mut request = [0; 4096];
+        let length = stream.read(&mut request).unwrap();
+        let answer: &[u8] = if request[..length].starts_with(b"GET /login ") {
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+        } else {
+            b"HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n"
+        };
+        drop(stream.write_all(answer));
+    });
     let error = error(run(&http(at), LONG));
     assert_eq!(
         error.to_string(),
