@@ -15,6 +15,7 @@ let
       (root + "/templates")
       # The tests hold the code against them.
       (root + "/docs/schemas")
+      (root + "/tests/rendered")
     ];
   };
   common = {

@@ -173,9 +173,9 @@ in
         setup
         needs
         wants
-        gpu
         metrics
         ;
+      gpu = if s.gpu == null then null else { inherit (s.gpu) backend devices; };
       configHash = hashes.${name};
       secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
     }) resolved.services;
