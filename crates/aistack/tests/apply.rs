@@ -76,6 +76,15 @@ fn only_what_changed_is_restarted() {
 }
 
 #[test]
+fn a_service_that_was_added_and_runs_already_is_recorded_not_restarted() {
+    let machine = Machine::new();
+    apply(&machine, &stack(&[("a", service("a"))]), &[]);
+    apply(&machine, &two("one", "one"), &[]);
+    assert_eq!(verbs(&machine), [PULLS, TARGET]);
+    assert_eq!(hashes(&machine), json!({ "a": "one", "b": "one" }));
+}
+
+#[test]
 fn what_does_not_run_is_left_to_the_target() {
     let machine = Machine::new();
     apply(&machine, &two("one", "one"), &[]);

@@ -1,82 +1,16 @@
 //! Fake `systemctl` and `podman` for the commands' tests, and stacks to run them on.
 //!
-//! The fakes are shell scripts in a folder of their own that stands first in
-//! `PATH`. They write down each call, and answer from files that a test lays.
+//! The fakes are the shell scripts in `bin`, linked into a folder that stands first
+//! in `PATH`. They write down each call, and answer from files that a test lays.
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// `show` prints `units/<unit>`, or a running unit; a verb ends with the status
-/// in `<verb>-status`.
-const FAKE_SYSTEMCTL: &str = r#"#!/bin/sh
-# A fake systemctl for tests.
-here=${0%/*}/..
-echo "systemctl $*" >> "$here/calls"
-verb= user= units=
-for word; do
-    case $word in
-    --user) user=yes ;;
-    -*) ;;
-    *) if [ -z "$verb" ]; then verb=$word; else units="$units $word"; fi ;;
-    esac
-done
-if [ "$verb" = show ]; then
-    if [ -e "$here/no-systemd" ]; then
-        echo "Failed to connect to bus: Host is down" >&2
-        exit 1
-    fi
-    for unit in $units; do
-        echo "Id=$unit"
-        if [ -e "$here/units/$unit" ]; then
-            cat "$here/units/$unit"
-        else
-            printf 'LoadState=loaded\nActiveState=active\nSubState=running\n'
-            printf 'Result=success\nNRestarts=0\nStateChangeTimestampMonotonic=1000000\n'
-        fi
-        echo
-    done
-    exit 0
-fi
-status=0
-for unit in $units; do
-    [ -e "$here/$verb-fails/$unit" ] && { echo "Job for $unit failed." >&2; status=1; }
-done
-exit $status
-"#;
-
-/// Images are files below `images`, secrets land below `secrets`; the first
-/// `pull-failures` pulls fail; `load` brings the images named in the archive.
-const FAKE_PODMAN: &str = r#"#!/bin/sh
-# A fake podman for tests.
-here=${0%/*}/..
-echo "podman $*" >> "$here/calls"
-[ -e "$here/podman-broken" ] && { echo "Error: storage is broken" >&2; exit 125; }
-file() { echo "$here/images/$(echo "$1" | tr '/:@' '___')"; }
-case "$1 $2" in
-"image exists") [ -e "$(file "$3")" ] ;;
-"pull --quiet")
-    left=$(cat "$here/pull-failures" 2>/dev/null || echo 0)
-    if [ "$left" -gt 0 ]; then
-        echo $((left - 1)) > "$here/pull-failures"
-        echo "Error: connection reset by peer" >&2
-        exit 125
-    fi
-    : > "$(file "$3")"
-    ;;
-"load --input") while read -r name; do : > "$(file "$name")"; echo "Loaded image: $name"; done < "$3" ;;
-"secret create")
-    [ "$3 $5" = "--replace -" ] || { echo "unexpected: $*" >&2; exit 2; }
-    cat > "$here/secrets/$4"
-    ;;
-*) echo "unexpected: $*" >&2; exit 2 ;;
-esac
-"#;
 
 /// A folder with the fakes, and whatever a test lays beside them.
 pub struct Machine {
@@ -86,11 +20,16 @@ pub struct Machine {
 impl Machine {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        for (name, script) in [("systemctl", FAKE_SYSTEMCTL), ("podman", FAKE_PODMAN)] {
-            let file = directory.path().join("fake-bin").join(name);
-            fs::create_dir_all(file.parent().unwrap()).unwrap();
-            fs::write(&file, script).unwrap();
-            fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+        // Links, not copies: a file that was just written can't be executed while
+        // another test's child still has it open.
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/bin");
+        fs::create_dir(directory.path().join("fake-bin")).unwrap();
+        for name in ["systemctl", "podman"] {
+            symlink(
+                programs.join(name),
+                directory.path().join("fake-bin").join(name),
+            )
+            .unwrap();
         }
         for folder in ["images", "secrets", "units", "data", "start-fails"] {
             fs::create_dir(directory.path().join(folder)).unwrap();
