@@ -362,7 +362,16 @@ mod tests {
         let list = |text| parse_list(text).map(|set| set.into_iter().collect::<Vec<_>>());
         assert_eq!(list("0"), Some(vec![0]));
         assert_eq!(list("0-3,8,10-11"), Some(vec![0, 1, 2, 3, 8, 10, 11]));
-        for odd in ["", "a", "3-1", "0-", "0-4294967295", "-1", "0,,1"] {
+        for odd in [
+            "",
+            "a",
+            "3-1",
+            "0-",
+            "0-65536",
+            "0-4294967295",
+            "-1",
+            "0,,1",
+        ] {
             assert_eq!(list(odd), None, "{odd:?}");
         }
     }

@@ -94,18 +94,47 @@ fn facts_of_every_machine() {
     }
 }
 
-#[test]
-fn text_of_each_kind() {
-    let value = json!({
+/// One of each thing that the printer must take care of.
+fn odd() -> Value {
+    json!({
         "if": "\"\\ ${a} $${b} $c $\n\r\t",
         "a-b'": [-1, 0, true],
         "a.b": {},
         "": null,
         "list": [],
         "1x": [{"k": []}],
-    });
+    })
+}
+
+#[test]
+fn text_of_each_kind() {
+    let value = odd();
     insta::assert_snapshot!("kinds", print(&value).unwrap());
     assert_eq!(parse(&print(&value).unwrap()), value);
+}
+
+/// The real evaluator's word: `cargo test -p aistack-facts --test nix -- --ignored`.
+#[test]
+#[ignore = "needs nix: in PATH, or named by AISTACK_NIX"]
+fn nix_says_the_same() {
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/hybrid-amd-nvidia");
+    let facts = aistack_facts::read(&machine).unwrap().facts;
+    let odd = odd();
+    let text = format!(
+        "[\n{}\n{}]",
+        print_facts(&facts).unwrap(),
+        print(&odd).unwrap()
+    );
+    let nix = std::env::var_os("AISTACK_NIX").unwrap_or_else(|| "nix".into());
+    let output = std::process::Command::new(nix)
+        .args(["--extra-experimental-features", "nix-command"])
+        .args(["eval", "--json", "--expr", &text])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(said, json!([facts, odd]));
 }
 
 #[test]

@@ -357,10 +357,10 @@ fn gpus_are_sorted_by_address_not_by_text() {
     let tree = Tree::new();
     tree.gpu("10000:01:00.0", "0x030200", id, None)
         .gpu("0000:c1:00.0", "0x030200", id, None)
-        .gpu("0001:01:00.0", "0x030200", id, None);
+        .gpu("e000:01:00.0", "0x030200", id, None);
     let (facts, _) = tree.read();
     let slots: Vec<_> = facts.gpus.iter().map(|gpu| gpu.slot.as_str()).collect();
-    assert_eq!(slots, ["0000:c1:00.0", "0001:01:00.0", "10000:01:00.0"]);
+    assert_eq!(slots, ["0000:c1:00.0", "e000:01:00.0", "10000:01:00.0"]);
     assert_eq!(facts.primary_gpu.as_deref(), Some("0000:c1:00.0"));
 }
 
