@@ -205,6 +205,8 @@
               ./hosts/workstation
             ];
           };
+        # For benches/ledger.sh: the number of conflicts among n claims, all different.
+        benchLedger = import ./benches/ledger.nix { inherit lib; };
         # The outputs of a template, or of a folder that `aistack init` made of one, with
         # the inputs of this flake in place of downloaded ones.
         template =

@@ -1,72 +1,264 @@
-# What other modules of the same host claim: well-known services of nixpkgs that use
-# the ports of the stack. Read only where they are enabled; an option that a version
-# of nixpkgs does not have claims nothing.
-{ config, lib, ... }:
+# What other modules of the same host claim, where they are enabled: well-known
+# services of nixpkgs with ports of the stack's kind, and every container that is
+# published beside ours. An option that a version of nixpkgs does not have, or refuses
+# to read because it was removed, claims nothing.
+{ config, lib }:
 let
   inherit (lib)
     concatLists
+    concatMap
     mapAttrsToList
     optional
+    optionals
     ;
 
   inherit (config) services;
+  published = import ../stack/published.nix { inherit lib; };
 
-  claim = owner: option: address: port: {
+  # Options that were removed throw when they are read.
+  safely =
+    default: value:
+    let
+      tried = builtins.tryEval value;
+    in
+    if tried.success then tried.value else default;
+
+  wildcard = address: if address == null || address == "*" then "0.0.0.0" else address;
+
+  on = name: safely false (services.${name}.enable or false);
+
+  port = owner: option: address: number: {
     kind = "port";
     owner = "${owner} (NixOS)";
-    inherit option address port;
+    inherit option;
+    address = wildcard address;
+    port = number;
     protocol = "tcp";
   };
+  directory = owner: option: path: {
+    kind = "directory";
+    owner = "${owner} (NixOS)";
+    inherit option;
+    path = toString path;
+    exclusive = true;
+  };
 
-  # One service: where it is, and how to read its address and port.
-  one =
-    name: port: address:
+  # Most modules: one port and one address, at these options of theirs.
+  simple =
+    {
+      name,
+      portOption ? "port",
+      addressOption ? "host",
+      default,
+      address ? "127.0.0.1",
+    }:
     let
-      s = services.${name} or { };
+      read = option: fallback: lib.attrByPath (lib.splitString "." option) fallback services.${name};
+      number = safely default (read portOption default);
     in
-    optional (s.enable or false) (
-      claim "services.${name}" "services.${name}.port" (address s) (port s)
+    optional (on name) (
+      port "services.${name}" "services.${name}.${portOption}" (safely address (
+        read addressOption address
+      )) (if builtins.isString number then lib.toInt number else number)
     );
+
+  simples = concatMap simple [
+    {
+      name = "ollama";
+      default = 11434;
+    }
+    {
+      name = "open-webui";
+      default = 8080;
+    }
+    {
+      name = "llama-cpp";
+      default = 8080;
+    }
+    {
+      name = "vllm";
+      default = 8000;
+    }
+    {
+      name = "litellm";
+      default = 8080;
+    }
+    {
+      name = "chromadb";
+      default = 8000;
+    }
+    {
+      name = "tabby";
+      default = 11029;
+    }
+    {
+      name = "prometheus";
+      addressOption = "listenAddress";
+      default = 9090;
+      address = "0.0.0.0";
+    }
+    {
+      name = "grafana";
+      portOption = "settings.server.http_port";
+      addressOption = "settings.server.http_addr";
+      default = 3000;
+    }
+    {
+      name = "loki";
+      portOption = "configuration.server.http_listen_port";
+      addressOption = "configuration.server.http_listen_address";
+      default = 3100;
+      address = "0.0.0.0";
+    }
+    {
+      name = "dockerRegistry";
+      addressOption = "listenAddress";
+      default = 5000;
+    }
+    {
+      name = "gitea";
+      portOption = "settings.server.HTTP_PORT";
+      addressOption = "settings.server.HTTP_ADDR";
+      default = 3000;
+      address = "0.0.0.0";
+    }
+    {
+      name = "forgejo";
+      portOption = "settings.server.HTTP_PORT";
+      addressOption = "settings.server.HTTP_ADDR";
+      default = 3000;
+      address = "0.0.0.0";
+    }
+    {
+      name = "jupyter";
+      addressOption = "ip";
+      default = 8888;
+      address = "localhost";
+    }
+    {
+      name = "jupyterhub";
+      default = 8000;
+      address = "0.0.0.0";
+    }
+    {
+      # The API server; its port is a flag of its own.
+      name = "k3s";
+      portOption = "extraFlags.https-listen-port";
+      addressOption = "bindAddress";
+      default = 6443;
+      address = "0.0.0.0";
+    }
+  ];
 
   qdrant =
     let
-      s = services.qdrant or { };
-      settings = s.settings.service or { };
+      settings = services.qdrant.settings.service or { };
       at =
         option: default:
-        claim "services.qdrant" "services.qdrant.settings.service.${option}" (settings.host or "127.0.0.1"
-        ) (settings.${option} or default);
+        port "services.qdrant" "services.qdrant.settings.service.${option}" (settings.host or "127.0.0.1") (
+          settings.${option} or default
+        );
     in
-    lib.optionals (s.enable or false) [
+    optionals (on "qdrant") [
       (at "http_port" 6333)
       (at "grpc_port" 6334)
+      (directory "services.qdrant" "services.qdrant.settings.storage.storage_path" (
+        services.qdrant.settings.storage.storage_path or "/var/lib/qdrant/storage"
+      ))
     ];
 
   redis = concatLists (
     mapAttrsToList (
       name: s:
       optional (s.enable && s.port != 0) (
-        claim "services.redis.servers.${name}" "services.redis.servers.${name}.port" (
-          if s.bind == null then "0.0.0.0" else lib.head (lib.splitString " " s.bind)
+        port "services.redis.servers.${name}" "services.redis.servers.${name}.port" (
+          if s.bind == null then null else lib.head (lib.splitString " " s.bind)
         ) s.port
       )
     ) (services.redis.servers or { })
   );
 
-  postgresql =
+  postgresql = optionals (on "postgresql") [
+    (port "services.postgresql" "services.postgresql.settings.port" (
+      if services.postgresql.enableTCPIP then "0.0.0.0" else "127.0.0.1"
+    ) (services.postgresql.settings.port or 5432))
+    (directory "services.postgresql" "services.postgresql.dataDir" services.postgresql.dataDir)
+  ];
+
+  # Each exporter of Prometheus has its own port. Those that run are known by their
+  # units; asking each of them whether it is enabled would read renamed ones as well,
+  # which complain.
+  exporters = concatMap (
+    unit:
     let
-      s = services.postgresql or { };
+      m = builtins.match "prometheus-(.+)-exporter" unit;
+      name = lib.head m;
+      exporter = services.prometheus.exporters.${name} or null;
     in
-    optional (s.enable or false) (
-      claim "services.postgresql" "services.postgresql.settings.port" (
-        if s.enableTCPIP then "0.0.0.0" else "127.0.0.1"
-      ) (s.settings.port or 5432)
+    optional (m != null && exporter != null) (
+      port "services.prometheus.exporters.${name}" "services.prometheus.exporters.${name}.port"
+        (exporter.listenAddress or "0.0.0.0")
+        exporter.port
+    )
+  ) (lib.attrNames config.systemd.services);
+
+  # A web server: its default ports, and each address that a virtual host asks for.
+  nginx =
+    let
+      hosts = lib.attrValues services.nginx.virtualHosts;
+      plain = lib.any (h: h.listen == [ ] && !(h.onlySSL or false)) hosts;
+      tls = lib.any (
+        h: h.listen == [ ] && ((h.onlySSL or false) || (h.addSSL or false) || (h.forceSSL or false))
+      ) hosts;
+      at =
+        option: default:
+        port "services.nginx" "services.nginx.${option}" null (services.nginx.${option} or default);
+    in
+    optionals (on "nginx") (
+      optional plain (at "defaultHTTPListenPort" 80)
+      ++ optional tls (at "defaultSSLListenPort" 443)
+      ++ lib.unique (
+        concatMap (
+          h:
+          map (
+            l:
+            port "services.nginx" "services.nginx.virtualHosts.<name>.listen" l.addr (
+              if l.port == null then 80 else l.port
+            )
+          ) (builtins.filter (l: !(lib.hasPrefix "unix:" l.addr)) h.listen)
+        ) hosts
+      )
     );
+
+  caddy = optionals (on "caddy") [
+    (port "services.caddy" "services.caddy.httpPort" null (services.caddy.httpPort or 80))
+    (port "services.caddy" "services.caddy.httpsPort" null (services.caddy.httpsPort or 443))
+  ];
+
+  ociContainers = concatLists (
+    mapAttrsToList (
+      name: c:
+      let
+        option = "virtualisation.oci-containers.containers.${name}";
+      in
+      map (
+        p:
+        p
+        // {
+          kind = "port";
+          owner = "${option} (NixOS)";
+          option = "${option}.ports";
+        }
+      ) (concatMap published c.ports)
+      # Under docker the names are docker's.
+      ++ optional (config.virtualisation.oci-containers.backend == "podman") {
+        kind = "name";
+        owner = "${option} (NixOS)";
+        inherit option;
+        domain = "container";
+        inherit name;
+      }
+    ) config.virtualisation.oci-containers.containers
+  );
 in
-one "ollama" (s: s.port) (s: s.host)
-++ one "open-webui" (s: s.port) (s: s.host)
-++ one "llama-cpp" (s: s.port or 8080) (s: s.host or "127.0.0.1")
-++ one "prometheus" (s: s.port) (s: s.listenAddress)
-++ qdrant
-++ postgresql
-++ redis
+simples ++ qdrant ++ redis ++ postgresql ++ exporters ++ nginx ++ caddy ++ ociContainers

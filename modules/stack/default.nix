@@ -247,6 +247,10 @@ in
       };
       ledger.claims =
         resolve.claims cfg.resolved
+        ++ resolve.quadletClaims {
+          inherit (cfg) resolved;
+          inherit (config.virtualisation) quadlet;
+        }
         ++ map (
           e:
           e

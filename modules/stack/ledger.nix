@@ -1,6 +1,12 @@
 # The ledger: everything on one host that can be claimed once only. Claims are
-# grouped by what they claim before they are compared, so the work grows with the
-# number of claims (n log n, the grouping) and not with its square.
+# grouped or sorted by what they claim before they are compared, so the work grows
+# as n log n with their number and not with its square.
+#
+# A claim is { kind, owner, option, … }:
+#   port       protocol, address, port
+#   directory  path, exclusive (whether it writes there)
+#   name       domain (container, network; of whom), name
+#   gpu        slot; shown, and compared by memory elsewhere
 { lib, util }:
 let
   inherit (lib)
@@ -8,55 +14,107 @@ let
     concatMap
     concatMapStringsSep
     concatStringsSep
+    drop
+    elemAt
+    filter
+    foldl'
+    genList
     groupBy
+    hasPrefix
+    head
     imap0
+    length
     mapAttrsToList
+    max
+    sort
+    stringLength
     ;
 
   # Whether two listeners on one port are in each other's way. A v6 wildcard takes
   # v4 as well (bindv6only is off by default), so wildcards meet everything.
   addressesMeet = a: b: util.isWildcard a || util.isWildcard b || a == b;
 
+  ofKind = kind: filter (c: c.kind == kind);
+
   pairs =
     meets: claims:
     concatLists (
       imap0 (
-        i: a: concatMap (b: if meets a b then [ { inherit a b; } ] else [ ]) (lib.drop (i + 1) claims)
+        i: a: concatMap (b: if meets a b then [ { inherit a b; } ] else [ ]) (drop (i + 1) claims)
       ) claims
     );
 
-  conflictsOf =
-    key: meets: kind: claims:
-    concatMap (pairs meets) (
-      mapAttrsToList (_: c: c) (groupBy key (builtins.filter (c: c.kind == kind) claims))
-    );
+  grouped =
+    key: meets: claims:
+    concatMap (pairs meets) (filter (g: length g > 1) (mapAttrsToList (_: g: g) (groupBy key claims)));
+
+  # In the order of their paths a folder comes right before what lies in it, so each
+  # claim is held only against the folders that it lies in.
+  nested =
+    claims:
+    let
+      end = c: "${lib.removeSuffix "/" c.path}/";
+      sorted = sort (a: b: end a < end b) claims;
+      step =
+        state: c:
+        let
+          around = filter (outer: hasPrefix (end outer) (end c)) state.around;
+        in
+        {
+          around = around ++ [ c ];
+          found =
+            state.found
+            ++ map (outer: {
+              a = outer;
+              b = c;
+            }) (filter (outer: outer.exclusive || c.exclusive) around);
+        };
+    in
+    (foldl' step {
+      around = [ ];
+      found = [ ];
+    } sorted).found;
 
   describe =
     c:
-    if c.kind == "port" then
-      "port ${toString c.port}/${c.protocol} on ${c.address}"
-    else if c.kind == "directory" then
-      "data directory ${c.path}"
-    else
-      "${c.domain} name ${c.name}";
+    {
+      port = "port ${toString c.port or 0}/${c.protocol or ""} on ${c.address or ""}";
+      directory = "data directory ${c.path or ""}";
+      name = "${c.domain or ""} name ${c.name or ""}";
+      gpu = "GPU in slot ${c.slot or ""}";
+    }
+    .${c.kind};
+
+  short =
+    c:
+    {
+      port = "${util.bracket (c.address or "")}:${toString c.port or 0}/${c.protocol or ""}";
+      directory = c.path or "";
+      name = "${c.domain or ""}:${c.name or ""}";
+      gpu = c.slot or "";
+    }
+    .${c.kind};
 
   side = c: "    - ${c.owner}: ${describe c}; to move it, change ${c.option}";
 in
-rec {
+{
   # claims -> [ { a, b } ]
   conflicts =
     claims:
-    conflictsOf (c: "${c.protocol}/${toString c.port}") (
-      a: b: addressesMeet a.address b.address
-    ) "port" claims
-    ++ conflictsOf (c: c.path) (a: b: a.exclusive || b.exclusive) "directory" claims
-    ++ conflictsOf (c: "${c.domain}/${c.name}") (_: _: true) "name" claims;
+    grouped (c: "${c.protocol}/${toString c.port}") (a: b: addressesMeet a.address b.address) (
+      ofKind "port" claims
+    )
+    ++ nested (ofKind "directory" claims)
+    ++ grouped (c: "${c.domain}/${c.name}") (_: _: true) (ofKind "name" claims);
 
   # One text for all of them.
   report =
     found:
-    "services.aiStack: ${toString (builtins.length found)} conflict(s) on this host:\n"
-    + concatMapStringsSep "\n" ({ a, b }: "  claimed twice: ${describe a}\n${side a}\n${side b}") found;
+    "services.aiStack: ${toString (length found)} conflict(s) on this host:\n"
+    + concatMapStringsSep "\n" (
+      { a, b }:
+      "  claimed twice: ${describe a}\n${side a}\n${side b}"
+    ) found;
 
   # Every claim, one a line, aligned: what `ledger.table` shows.
   table =
@@ -64,14 +122,7 @@ rec {
     let
       row = c: [
         c.kind
-        (
-          if c.kind == "port" then
-            "${util.bracket c.address}:${toString c.port}/${c.protocol}"
-          else if c.kind == "directory" then
-            c.path
-          else
-            "${c.domain}:${c.name}"
-        )
+        (short c)
         c.owner
         c.option
       ];
@@ -83,19 +134,18 @@ rec {
           "OPTION"
         ]
       ]
-      ++ lib.sort (a: b: a < b) (map row claims);
-      width = i: lib.foldl' lib.max 0 (map (r: builtins.stringLength (builtins.elemAt r i)) rows);
-      widths = map width [
+      ++ sort (a: b: a < b) (map row claims);
+      widths = map (i: foldl' max 0 (map (r: stringLength (elemAt r i)) rows)) [
         0
         1
         2
       ];
-      pad = n: s: s + concatStringsSep "" (lib.genList (_: " ") (n - builtins.stringLength s));
+      pad = n: s: s + concatStringsSep "" (genList (_: " ") (n - stringLength s));
       line =
-        r:
-        concatStringsSep "  " (
-          imap0 (i: cell: if i < 3 then pad (builtins.elemAt widths i) cell else cell) r
-        );
+        r: concatStringsSep "  " (imap0 (i: cell: if i < 3 then pad (elemAt widths i) cell else cell) r);
     in
-    concatMapStringsSep "\n" line rows + "\n";
+    if rows == [ (head rows) ] then
+      "nothing is claimed\n"
+    else
+      concatMapStringsSep "\n" line rows + "\n";
 }

@@ -9,6 +9,7 @@ let
     mapAttrsToList
     ;
 
+  published = import ./published.nix { inherit lib; };
   gpu = import ./gpu.nix { inherit lib; };
 
   unitOf = name: "local-ai-${name}";
@@ -181,6 +182,45 @@ in
     }) resolved.services;
   };
 
+  # What quadlets beside the stack's own publish and are called, in the same scope.
+  quadletClaims =
+    { resolved, quadlet }:
+    let
+      ours = mapAttrsToList (_: s: s.container) resolved.services;
+      system = resolved.scope == "system";
+      who = if system then "NixOS" else "user ${resolved.user}";
+      of =
+        kind: part: objects:
+        concatLists (
+          mapAttrsToList (
+            name: q:
+            let
+              option = "virtualisation.quadlet.${kind}.${name}";
+            in
+            map (
+              p:
+              p
+              // {
+                kind = "port";
+                owner = "${option} (${who})";
+                option = "${option}.${part}.publishPorts";
+              }
+            ) (lib.concatMap published q.${part}.publishPorts)
+            ++ [
+              {
+                kind = "name";
+                owner = "${option} (${who})";
+                inherit option;
+                domain = if system then "container" else "container of ${resolved.user}";
+                name = if q.${part}.name == null then name else q.${part}.name;
+              }
+            ]
+          ) (removeAttrs objects ours)
+        );
+    in
+    of "containers" "containerConfig" (quadlet.containers or { })
+    ++ of "pods" "podConfig" (quadlet.pods or { });
+
   claims =
     resolved:
     let
@@ -214,6 +254,12 @@ in
             name = s.container;
           }
         ]
+        ++ map (slot: {
+          kind = "gpu";
+          owner = owner s;
+          option = "${s.option}.gpus";
+          inherit slot;
+        }) (if s.gpu == null then [ ] else s.gpu.slots)
       ) resolved.services
     );
 }

@@ -275,6 +275,156 @@ gpu
         "services.redis.servers.cache"
         "user ann"
       ];
+  "against well-known services, web servers, exporters and containers of the host" =
+    let
+      report =
+        (nixos [
+          {
+            services = {
+              prometheus = {
+                enable = true;
+                port = 11434;
+                exporters.node = {
+                  enable = true;
+                  port = 6379;
+                };
+              };
+              grafana = {
+                enable = true;
+                settings.server.http_port = 8081;
+              };
+              nginx = {
+                enable = true;
+                virtualHosts.x.listen = [
+                  {
+                    addr = "127.0.0.1";
+                    port = 5432;
+                  }
+                ];
+              };
+              aiStack = {
+                enable = true;
+                ollama.enable = true;
+                open-webui.enable = true;
+                redis.enable = true;
+                postgres.enable = true;
+                qdrant.enable = true;
+                llama-cpp = {
+                  enable = true;
+                  model = "m.gguf";
+                };
+              };
+            };
+            virtualisation.oci-containers = {
+              backend = "podman";
+              containers.old = {
+                image = "x:1";
+                ports = [ "6330-6335:6330-6335" ];
+              };
+            };
+            virtualisation.quadlet.containers.mine.containerConfig = {
+              image = "x:1";
+              publishPorts = [ "8080:80" ];
+            };
+          }
+        ]).services.aiStack.ledger.report;
+    in
+    equal (lib.filter (word: !(hasInfix word report)) [
+      "services.prometheus (NixOS): port 11434/tcp"
+      "services.prometheus.exporters.node (NixOS): port 6379/tcp"
+      "change services.grafana.settings.server.http_port"
+      "services.nginx (NixOS): port 5432/tcp on 127.0.0.1"
+      "virtualisation.oci-containers.containers.old (NixOS): port 6333/tcp on 0.0.0.0"
+      "virtualisation.oci-containers.containers.old (NixOS): port 6334/tcp"
+      "change virtualisation.quadlet.containers.mine.containerConfig.publishPorts"
+      "7 conflict(s)"
+    ]) [ ];
+  "a container of the same name" =
+    refuses
+      (nixos [
+        {
+          services.aiStack = {
+            enable = true;
+            redis.enable = true;
+          };
+          virtualisation.oci-containers = {
+            backend = "podman";
+            containers.local-ai-redis.image = "x:1";
+          };
+        }
+      ])
+      [
+        "container name local-ai-redis"
+        "virtualisation.oci-containers.containers.local-ai-redis"
+      ];
+  "a folder inside another's is refused" =
+    refuses
+      (on {
+        redis.enable = true;
+        qdrant = {
+          enable = true;
+          data.storage = "/var/lib/local-ai/redis/vectors";
+        };
+      })
+      [
+        "data directory /var/lib/local-ai/redis;"
+        "data directory /var/lib/local-ai/redis/vectors;"
+      ];
+  "a folder whose name only begins like another's is not" = accepts (on {
+    redis.enable = true;
+    qdrant = {
+      enable = true;
+      data.storage = "/var/lib/local-ai/redis-vectors";
+    };
+  });
+  "a data directory of a service of nixpkgs" =
+    refuses
+      (nixos [
+        {
+          services.postgresql = {
+            enable = true;
+            dataDir = "/var/lib/postgresql/17";
+          };
+          services.aiStack = {
+            enable = true;
+            postgres = {
+              enable = true;
+              ports.postgres = 5433;
+              data.data = "/var/lib/postgresql";
+            };
+          };
+        }
+      ])
+      [
+        "services.postgresql.dataDir"
+        "services.aiStack.postgres.data.data"
+      ];
+  "published ports as podman writes them" =
+    let
+      published = import ../../modules/stack/published.nix { inherit lib; };
+      show = text: map (p: "${p.address} ${toString p.port} ${p.protocol}") (published text);
+    in
+    equal
+      (map show [
+        "8080:80"
+        "127.0.0.1:8080:80/udp"
+        "[::1]:53:53"
+        "8000-8002:9000-9002"
+        "80"
+        "not a port"
+      ])
+      [
+        [ "0.0.0.0 8080 tcp" ]
+        [ "127.0.0.1 8080 udp" ]
+        [ "::1 53 tcp" ]
+        [
+          "0.0.0.0 8000 tcp"
+          "0.0.0.0 8001 tcp"
+          "0.0.0.0 8002 tcp"
+        ]
+        [ ]
+        [ ]
+      ];
   "an offset lets both scopes run" = accepts (nixos [
     {
       services.aiStack = {
