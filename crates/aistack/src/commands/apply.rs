@@ -136,14 +136,13 @@ impl Apply<'_> {
 
         let units: Vec<&str> = services.values().map(|s| s.unit.as_str()).collect();
         let states = self.systemctl.show(&units)?;
-        let known = recorded.is_some();
+        // Without a record what runs is taken for current: nothing differs from nothing.
         let mut record = recorded.unwrap_or_default();
         record.retain(|name, _| services.contains_key(name));
         let mut restarts: Vec<(&str, &Service)> = Vec::new();
         for ((name, service), state) in services.iter().zip(&states) {
             let running = is_running(state);
             let changed = running
-                && known
                 && record
                     .get(name)
                     .is_some_and(|hash| *hash != service.config_hash);
