@@ -79,4 +79,4 @@ key() {
     done | sha256sum | cut -c1-12
 }
 
-host_tree() { echo "$CACHE/host-$SUITE-$(key "$SUITE" "$RIG/lib/trees.sh" "$RIG/rig-crun")"; }
+host_tree() { echo "$CACHE/host-$SUITE-$(key "$SUITE" "$RIG/lib/trees.sh")"; }

@@ -6,21 +6,26 @@ store_programs() {
     grep -rhoE '/nix/store/[^/ "'"'"'=:;]+/s?bin/[A-Za-z0-9._+-]+' "$1" | sort -u || true
 }
 
-# stub_store ROOT SNAPSHOT TREE - puts the named store programs below ROOT as links to the Debian
-# tree's programs of the same name. `aistack` is ours: callers that run it put it there.
+# stub_store ROOT SNAPSHOT TREE [FALLBACK] - puts the named store programs below ROOT as links to the
+# Debian tree's programs of the same name. `aistack` is ours: callers that run it put it there.
 stub_store() {
-    local root=$1 path prog d rc=0
+    local root=$1 path prog target rc=0
     while read -r path; do
         [ -n "$path" ] || continue
         prog=${path##*/}
-        mkdir -p "$root${path%/*}"
-        [ "$prog" = aistack ] && d=/usr/bin/true
-        [ "$prog" = aistack ] || d=$(program_in "$3" "$prog") || {
-            echo "$path: the Debian tree has no $prog" >&2
+        if [ "$prog" = aistack ]; then
+            target=/usr/bin/true
+        elif target=$(program_in "$3" "$prog"); then
+            :
+        elif [ -n "${4:-}" ]; then
+            target=$4
+        else
+            echo "$2 names $path: the Debian tree has no $prog" >&2
             rc=1
             continue
-        }
-        ln -sf "$d" "$root$path"
+        fi
+        mkdir -p "$root${path%/*}"
+        ln -sf "$target" "$root$path"
     done < <(store_programs "$2")
     return $rc
 }
@@ -34,4 +39,91 @@ program_in() {
         fi
     done
     return 1
+}
+
+# stage SNAPSHOT DIR AISTACK - DIR becomes the tree that a switch would have made of the snapshot,
+# with what lies outside of one: the model files and the secrets that it is told of.
+# Digests are taken off: there is no registry here that could answer for them.
+stage() {
+    local snap=$1 root=$2 aistack=$3 scope user at quadlets units tmpfiles manifest
+    scope=$(jq -r .scope "$snap/stack.json")
+    if [ "$scope" = user ]; then
+        user=$(jq -r .user "$snap/stack.json")
+        [ "$user" = ai ] || die "$snap is rendered for the user $user; the machine here has ai"
+        at=/home/ai/.config
+        quadlets=$at/containers/systemd units=$at/systemd/user tmpfiles=$at/user-tmpfiles.d
+        manifest=$at/aistack/stack.json
+    else
+        quadlets=/etc/containers/systemd units=/etc/systemd/system tmpfiles=/etc/tmpfiles.d
+        manifest=/etc/aistack/stack.json
+    fi
+    mkdir -p "$root"{"$quadlets","$units","$tmpfiles","${manifest%/*}",/nix/store,/usr/local/bin}
+    cp -rL "$snap/quadlet/." "$root$quadlets/"
+    sed -i -E '/^Image=/s/@sha256:[0-9a-f]{64}//' "$root$quadlets"/*.container
+    [ ! -d "$snap/units" ] || cp -rL "$snap/units/." "$root$units/"
+    [ ! -f "$snap/tmpfiles.conf" ] || cp "$snap/tmpfiles.conf" "$root$tmpfiles/aistack.conf"
+    [ ! -d "$snap/store" ] || cp -rL "$snap/store/." "$root/nix/store/"
+    jq '.services[].image |= (.reference |= sub("@sha256:[0-9a-f]{64}$"; "") | .digest = null)' \
+        "$snap/stack.json" >"$root$manifest"
+    # Units may name it by its store path.
+    cp "$root$manifest" "$root/nix/store/stack.json"
+    enable_units "$root" "$units"
+    if [ "$scope" = user ]; then
+        # Home Manager turns this one on when there are user-tmpfiles.
+        mkdir -p "$root$units/basic.target.wants"
+        ln -sf /usr/lib/systemd/user/systemd-tmpfiles-setup.service "$root$units/basic.target.wants/"
+    fi
+    stub_store "$root" "$snap" "$(host_tree)" || return 1
+    mkdir -p "$root/nix/store/aistack/bin"
+    rm -f "$root/nix/store/aistack/bin/aistack"
+    install -m 755 "$aistack" "$root/nix/store/aistack/bin/aistack"
+    ln -sf /nix/store/aistack/bin/aistack "$root/usr/local/bin/aistack"
+    stage_files "$snap" "$root"
+    stage_secrets "$snap" "$root"
+}
+
+# What `systemctl enable` would link.
+enable_units() { # ROOT UNITS
+    local f dir want
+    for f in "$1$2"/*; do
+        [ -f "$f" ] || continue
+        while read -r dir want; do
+            mkdir -p "$1$2/$want.$dir"
+            ln -sf "../${f##*/}" "$1$2/$want.$dir/${f##*/}"
+        done < <(sed -nE 's/^WantedBy=/wants /p; s/^RequiredBy=/requires /p; s/^UpheldBy=/upholds /p' "$f" |
+            awk '{for (i = 2; i <= NF; i++) print $1, $i}')
+    done
+}
+
+# Model files that the stack expects: a tiny model with random weights in each place.
+stage_files() { # SNAPSHOT ROOT
+    local path
+    while read -r path; do
+        case $path in
+        *.gguf)
+            mkdir -p "$2${path%/*}"
+            python3 "$RIG/lib/mkgguf.py" "$2$path"
+            ;;
+        *) die "$1/stack.json expects $path: the rig knows no file to put there" ;;
+        esac
+    done < <(jq -r '.services[].files[].path' "$1/stack.json")
+}
+
+# Secret files that a user has to bring; /run is empty at boot, so there tmpfiles makes them.
+stage_secrets() { # SNAPSHOT ROOT
+    local path value
+    while read -r path; do
+        value=brought-$(od -An -N8 -tx1 /dev/urandom | tr -d ' \n')
+        case $path in
+        /run/*)
+            mkdir -p "$2/etc/tmpfiles.d"
+            printf 'd %s 0755 - - -\nf %s 0600 - - - %s\n' "${path%/*}" "$path" "$value" \
+                >>"$2/etc/tmpfiles.d/rig-secrets.conf"
+            ;;
+        *)
+            mkdir -p "$2${path%/*}"
+            (umask 077 && printf %s "$value" >"$2$path")
+            ;;
+        esac
+    done < <(jq -r '.services[].secrets[] | select(.generate | not).source' "$1/stack.json")
 }

@@ -52,7 +52,6 @@ make_host() {
     sed '/root = /d; s#/root"#/user"#' "$t/etc/containers/storage.conf" \
         >"$t/home/ai/.config/containers/storage.conf"
     chown 1000:1000 "$t/home/ai/.config/containers/storage.conf"
-    install -m 755 "$RIG/rig-crun" "$t/usr/local/bin/rig-crun"
     cat >"$t/etc/containers/containers.conf.d/90-rig.conf" <<-'CONF'
 	[engine]
 	runtime = "rig"

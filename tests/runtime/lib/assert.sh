@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# Assertions: one line each, counted in RESULTS (a file, because scopes run as processes of their own).
+
+pass() {
+    echo p >>"$RESULTS"
+    echo "ok $1"
+}
+
+fail() { # NAME WHAT-WAS-SEEN
+    echo f >>"$RESULTS"
+    local seen=${2:-nothing}
+    echo "FAIL $1: $(tr -s '\n\t ' ' ' <<<"${seen:0:600}")"
+}
+
+# expect NAME COMMAND… - passes when the command succeeds; what it prints is what was seen.
+expect() {
+    local name=$1 seen
+    shift
+    if seen=$("$@" 2>&1); then pass "$name"; else fail "$name" "${seen:-it failed without a word}"; fi
+}
+
+has() { # TEXT COMMAND…
+    local want=$1 got
+    shift
+    got=$("$@" 2>&1) || true
+    [[ $got == *"$want"* ]] || { echo "no '$want' in: $got"; return 1; }
+}
+
+# within SECONDS COMMAND… - tries until it succeeds; the last try's words are what was seen.
+within() {
+    local end=$((SECONDS + $1)) seen
+    shift
+    until seen=$("$@" 2>&1); do
+        [ $SECONDS -lt $end ] || { echo "$seen"; return 1; }
+        sleep 0.3
+    done
+}
+
+failures() { grep -c f "$RESULTS" || true; }
