@@ -104,6 +104,25 @@ mapAttrs (_: reduce) (
       else
         config.xdg.configFile."aistack/stack.json".text;
     "tmpfiles.conf" = tmpfiles;
+  }
+  # What the GPUs of a host change in the system.
+  // lib.optionalAttrs (system && config.hardware.graphics.enable) {
+    "gpu.json" = builtins.toJSON {
+      inherit (config.services.xserver) videoDrivers;
+      extraPackages = map lib.getName config.hardware.graphics.extraPackages;
+      lact = config.services.lact.enable;
+      nvidia =
+        if config.services.aiStack.gpu.nvidia.enable then
+          {
+            inherit (config.hardware.nvidia) open branch;
+            modesetting = config.hardware.nvidia.modesetting.enable;
+            containerToolkit = config.hardware.nvidia-container-toolkit.enable;
+          }
+        else
+          null;
+    };
+  }
+  // {
     "ledger.txt" = cfg.ledger.table;
     "scenarios.json" = builtins.toJSON (
       mapAttrs (name: _: import ../../modules/services/${name}/test.nix) cfg.resolved.services

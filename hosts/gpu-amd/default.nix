@@ -1,0 +1,15 @@
+# A desktop with an AMD card: ROCm or Vulkan, whichever the card's generation has.
+{
+  imports = [ ./machine.nix ];
+
+  services.aiStack = {
+    enable = true;
+    facts = ./facts.json;
+    gpu.amd.lact = true;
+    ollama.enable = true;
+    llama-cpp = {
+      enable = true;
+      model = "model.gguf";
+    };
+  };
+}
