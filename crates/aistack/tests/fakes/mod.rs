@@ -57,7 +57,7 @@ impl Machine {
         path
     }
 
-    /// What systemd shall say of a unit: ActiveState, SubState and Result.
+    /// What systemd shall say of a unit: its state, its finer state, how it ended last.
     pub fn unit(&self, unit: &str, active: &str, sub: &str, result: &str) {
         self.write(
             &format!("units/{unit}"),
