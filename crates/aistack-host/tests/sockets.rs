@@ -1,7 +1,7 @@
 //! Listening sockets, from tables captured in a network namespace of its own.
-//! What was open there, as `ss -lntu` said: udp 0.0.0.0:5353 and [::1]:5354,
-//! tcp 0.0.0.0:8080, 127.0.0.1:6333, [::]:5432 (both families),
-//! [::ffff:127.0.0.1]:9090, [::1]:6379; besides connections to some of them.
+//! What was open there, as `ss -lntu` said: udp 0.0.0.0:5353 and `[::1]:5354`,
+//! tcp 0.0.0.0:8080, 127.0.0.1:6333, `[::]:5432` (both families),
+//! `[::ffff:127.0.0.1]:9090`, `[::1]:6379`; besides connections to some of them.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
