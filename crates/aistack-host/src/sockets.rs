@@ -3,7 +3,8 @@
 //! Format: the kernel's `Documentation/networking/proc_net_tcp.rst`. The second
 //! column is `ADDRESS:PORT` in hexadecimal, the address as 32-bit words in the
 //! machine's byte order, the port as a number; the fourth is the state: `0A`
-//! (`TCP_LISTEN`) for TCP, `07` (`TCP_CLOSE`, i.e. unconnected) for UDP.
+//! (`TCP_LISTEN`) for TCP, `07` (`TCP_CLOSE`, i.e. unconnected) for UDP. The
+//! eighth and the tenth are the owner's user id and the socket's inode.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -41,8 +42,21 @@ pub struct Listening {
     udp: BTreeSet<SocketAddr>,
 }
 
-/// Transport of a socket.
+/// One socket that waits for peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// TCP or UDP.
+    pub transport: Transport,
+    /// Where it waits.
+    pub local: SocketAddr,
+    /// Inode, as in a process's `fd/N -> socket:[inode]`; 0: none any more.
+    pub inode: u64,
+    /// User id that made it.
+    pub uid: u32,
+}
+
+/// Transport of a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Transport {
     /// TCP.
     Tcp,
@@ -64,39 +78,14 @@ pub enum Exposure {
 }
 
 impl Listening {
-    /// Reads the four tables below `root`. A kernel without IPv6 has no `tcp6`
-    /// and `udp6`, and one without UDP no `udp`; `tcp` must be there.
+    /// Reads the four tables below `root`, as [`waiting`] does.
     ///
     /// # Errors
     /// When a table can't be read or isn't in the kernel's format.
     pub fn read(root: &Path) -> Result<Self, SocketsError> {
         let mut found = Self::default();
-        for (table, transport, required) in [
-            ("tcp", Transport::Tcp, true),
-            ("tcp6", Transport::Tcp, false),
-            ("udp", Transport::Udp, false),
-            ("udp6", Transport::Udp, false),
-        ] {
-            let path = below(root, &Path::new("/proc/net").join(table));
-            let text = match fs::read_to_string(&path) {
-                Ok(text) => text,
-                Err(error) if error.kind() == io::ErrorKind::NotFound && !required => continue,
-                Err(cause) => return Err(SocketsError::Unreadable { path, cause }),
-            };
-            for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
-                match entry(line, transport) {
-                    Some(Entry::Waiting(socket)) => {
-                        found.of_mut(transport).insert(socket);
-                    }
-                    Some(Entry::Other) => {}
-                    None => {
-                        return Err(SocketsError::Garbled {
-                            path,
-                            line: line.chars().take(80).collect(),
-                        });
-                    }
-                }
-            }
+        for socket in waiting(root)? {
+            found.of_mut(socket.transport).insert(socket.local);
         }
         Ok(found)
     }
@@ -162,8 +151,43 @@ pub fn try_bind(transport: Transport, socket: SocketAddr) -> io::Result<()> {
     }
 }
 
+/// Reads the four tables below `root`, each socket by itself. A kernel without
+/// IPv6 has no `tcp6` and `udp6`, and one without UDP no `udp`; `tcp` must be there.
+///
+/// # Errors
+/// When a table can't be read or isn't in the kernel's format.
+pub fn waiting(root: &Path) -> Result<Vec<Waiting>, SocketsError> {
+    let mut found = Vec::new();
+    for (table, transport, required) in [
+        ("tcp", Transport::Tcp, true),
+        ("tcp6", Transport::Tcp, false),
+        ("udp", Transport::Udp, false),
+        ("udp6", Transport::Udp, false),
+    ] {
+        let path = below(root, &Path::new("/proc/net").join(table));
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => continue,
+            Err(cause) => return Err(SocketsError::Unreadable { path, cause }),
+        };
+        for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
+            match entry(line, transport) {
+                Some(Entry::Waiting(socket)) => found.push(socket),
+                Some(Entry::Other) => {}
+                None => {
+                    return Err(SocketsError::Garbled {
+                        path,
+                        line: line.chars().take(80).collect(),
+                    });
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
 enum Entry {
-    Waiting(SocketAddr),
+    Waiting(Waiting),
     Other,
 }
 
@@ -177,11 +201,18 @@ fn entry(line: &str, transport: Transport) -> Option<Entry> {
         Transport::Tcp => state == 0x0A,
         Transport::Udp => state == 0x07 && socket(peer)?.port() == 0,
     };
-    Some(if waiting {
-        Entry::Waiting(local)
-    } else {
-        Entry::Other
-    })
+    if !waiting {
+        return Some(Entry::Other);
+    }
+    // Lines of old kernels end earlier; the addresses alone are of use as well.
+    let uid = columns.nth(3).and_then(|uid| uid.parse().ok());
+    let inode = columns.nth(1).and_then(|inode| inode.parse().ok());
+    Some(Entry::Waiting(Waiting {
+        transport,
+        local,
+        inode: inode.unwrap_or(0),
+        uid: uid.unwrap_or(0),
+    }))
 }
 
 fn socket(text: &str) -> Option<SocketAddr> {

@@ -5,6 +5,7 @@ pub mod check;
 pub mod facts;
 pub mod init;
 pub mod output;
+pub mod ports;
 pub mod prestart;
 pub mod pull;
 pub mod select;

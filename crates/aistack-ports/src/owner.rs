@@ -1,0 +1,586 @@
+//! Who a socket belongs to: process, user, unit, container.
+
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use aistack_host::command::below;
+use aistack_host::users;
+use serde::Serialize;
+
+use crate::cgroup::{self, Engine, Manager, Place};
+use crate::holders::{self, Holders};
+use crate::socket::Socket;
+
+/// Who holds a socket, as far as it could be seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// User id that made the socket.
+    pub uid: u32,
+    /// The user's name.
+    pub user: Option<String>,
+    /// The process, where it could be seen.
+    pub process: Option<Process>,
+    /// Whose systemd runs the unit.
+    pub manager: Option<Manager>,
+    /// The systemd unit.
+    pub unit: Option<String>,
+    /// The container that the socket belongs to or forwards to.
+    pub container: Option<Container>,
+    /// How much was seen.
+    pub seen: Seen,
+}
+
+/// How an owner was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Seen {
+    /// By the process that holds the socket.
+    Process,
+    /// By the control group that the socket was made in; the process is hidden.
+    ControlGroup,
+    /// No process has it: it is the kernel's own, or another PID namespace's.
+    NoProcess,
+    /// Some process has it that this user may not look at.
+    Hidden,
+}
+
+/// A process that holds a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Process {
+    /// Process id.
+    pub pid: u32,
+    /// Its name, without control characters; none: it has ended meanwhile.
+    pub name: Option<String>,
+    /// Whether it only forwards to a container.
+    pub forwarder: bool,
+}
+
+/// A container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Container {
+    /// podman or docker.
+    pub engine: Engine,
+    /// Its full id, where known.
+    pub id: Option<String>,
+    /// Its name, where known.
+    pub name: Option<String>,
+    /// How it was found, e.g. `cgroup`, `conmon's arguments`.
+    pub known_by: String,
+}
+
+impl Container {
+    /// The name, else the beginning of the id, as podman prints it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        match (&self.name, &self.id) {
+            (Some(name), _) => name.clone(),
+            (None, Some(id)) => id.chars().take(12).collect(),
+            (None, None) => "unknown".to_owned(),
+        }
+    }
+}
+
+/// Programs that hold a port for a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Forwarder {
+    /// podman's monitor: it keeps the ports of rootful containers.
+    Conmon,
+    /// podman's forwarder for rootless containers on a bridge.
+    RootlessPort,
+    /// passt's forwarder for rootless containers with a network of their own.
+    Pasta,
+    /// Its predecessor.
+    Slirp,
+    /// docker's.
+    DockerProxy,
+}
+
+impl Forwarder {
+    fn of(name: &str) -> Option<Self> {
+        // nixpkgs' wrappers are called `.pasta-wrapped`, cut at 15 characters.
+        let name = name.trim_start_matches('.');
+        [
+            ("conmon", Self::Conmon),
+            ("rootlessport", Self::RootlessPort),
+            ("pasta", Self::Pasta),
+            ("passt", Self::Pasta),
+            ("slirp4netns", Self::Slirp),
+            ("docker-proxy", Self::DockerProxy),
+        ]
+        .into_iter()
+        .find(|(prefix, _)| {
+            name.strip_prefix(prefix)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+        })
+        .map(|(_, forwarder)| forwarder)
+    }
+}
+
+/// One running conmon and the container that it keeps.
+#[derive(Debug)]
+struct Monitor {
+    id: String,
+    name: Option<String>,
+    /// The container's directory with its `config.json`.
+    bundle: Option<PathBuf>,
+    place: Place,
+}
+
+/// Finds owners below one root; remembers what it has read.
+#[derive(Debug)]
+pub struct Resolver<'a> {
+    root: &'a Path,
+    holders: &'a Holders,
+    /// Whether every process could be looked at.
+    complete: bool,
+    users: HashMap<u32, Option<String>>,
+    processes: HashMap<u32, (Process, Place, Option<Container>)>,
+    monitors: OnceCell<Vec<Monitor>>,
+    unix_paths: OnceCell<HashMap<u64, String>>,
+    groups: OnceCell<HashMap<u64, String>>,
+    names: BTreeMap<PathBuf, HashMap<String, String>>,
+}
+
+impl<'a> Resolver<'a> {
+    /// For the processes below `root`.
+    #[must_use]
+    pub fn new(root: &'a Path, holders: &'a Holders) -> Self {
+        // Where /proc is mounted with hidepid, others' processes are not even listed.
+        let hides = root == Path::new("/") && !holders.all.contains(&1);
+        Self {
+            root,
+            holders,
+            complete: holders.hidden == 0 && !hides,
+            users: HashMap::new(),
+            processes: HashMap::new(),
+            monitors: OnceCell::new(),
+            unix_paths: OnceCell::new(),
+            groups: OnceCell::new(),
+            names: BTreeMap::new(),
+        }
+    }
+
+    /// The owner of a socket.
+    pub fn owner(&mut self, socket: &Socket) -> Owner {
+        let mut owner = Owner {
+            uid: socket.uid,
+            user: self.user(socket.uid),
+            process: None,
+            manager: None,
+            unit: None,
+            container: None,
+            seen: Seen::Hidden,
+        };
+        let place = match self.main_process(self.holders.of(socket.inode)) {
+            Some(pid) => {
+                let (process, place, container) = self.process(pid, socket.local);
+                owner.process = Some(process);
+                owner.seen = Seen::Process;
+                owner.container = container;
+                place
+            }
+            None => match self.group_of(socket) {
+                // systemd itself makes the sockets that it hands to others, so its
+                // own group says nothing of who has them now.
+                Some(place)
+                    if place
+                        .unit
+                        .as_ref()
+                        .is_some_and(|(_, unit)| unit != "init.scope") =>
+                {
+                    owner.seen = Seen::ControlGroup;
+                    owner.container = self.container_of(&place);
+                    place
+                }
+                _ => {
+                    if self.complete {
+                        owner.seen = Seen::NoProcess;
+                    }
+                    Place::default()
+                }
+            },
+        };
+        if let Some((manager, unit)) = place.unit {
+            owner.manager = Some(manager);
+            owner.unit = Some(unit);
+        }
+        owner
+    }
+
+    fn user(&mut self, uid: u32) -> Option<String> {
+        let root = self.root;
+        self.users
+            .entry(uid)
+            .or_insert_with(|| users::name_of(root, uid))
+            .clone()
+    }
+
+    /// Of several holders the one that uses it: not systemd, which keeps the
+    /// sockets that it hands out, and the first, since others are its children.
+    fn main_process(&self, pids: &[u32]) -> Option<u32> {
+        match pids {
+            [] => None,
+            [only] => Some(*only),
+            [first, ..] => pids
+                .iter()
+                .copied()
+                .find(|&pid| self.name(pid).is_none_or(|name| name != "systemd"))
+                .or(Some(*first)),
+        }
+    }
+
+    fn proc(&self, pid: u32, file: &str) -> PathBuf {
+        below(self.root, Path::new("/proc")).join(format!("{pid}/{file}"))
+    }
+
+    fn name(&self, pid: u32) -> Option<String> {
+        let bytes = fs::read(self.proc(pid, "comm")).ok()?;
+        Some(printable(
+            String::from_utf8_lossy(&bytes).trim_end_matches('\n'),
+        ))
+    }
+
+    fn arguments(&self, pid: u32) -> Vec<String> {
+        let bytes = fs::read(self.proc(pid, "cmdline")).unwrap_or_default();
+        bytes
+            .split(|&byte| byte == 0)
+            .map(|argument| String::from_utf8_lossy(argument).into_owned())
+            .collect()
+    }
+
+    fn place(&self, pid: u32) -> Place {
+        fs::read(self.proc(pid, "cgroup"))
+            .ok()
+            .and_then(|bytes| cgroup::path(&String::from_utf8_lossy(&bytes)).map(cgroup::place))
+            .unwrap_or_default()
+    }
+
+    fn process(&mut self, pid: u32, local: SocketAddr) -> (Process, Place, Option<Container>) {
+        if let Some(known) = self.processes.get(&pid) {
+            return known.clone();
+        }
+        let name = self.name(pid);
+        let forwarder = name.as_deref().and_then(|name| match name {
+            // podman runs itself anew under another name.
+            "exe" | "podman" => {
+                let arguments = self.arguments(pid);
+                let first = Path::new(arguments.first()?).file_name()?.to_str()?;
+                Forwarder::of(first)
+            }
+            name => Forwarder::of(name),
+        });
+        let place = self.place(pid);
+        let container = match forwarder {
+            Some(forwarder) => self.served(pid, forwarder, &place, local),
+            None => self.container_of(&place),
+        };
+        let process = Process {
+            pid,
+            name,
+            forwarder: forwarder.is_some(),
+        };
+        let known = (process, place, container);
+        self.processes.insert(pid, known.clone());
+        known
+    }
+
+    /// The container whose own processes are in this place.
+    fn container_of(&mut self, place: &Place) -> Option<Container> {
+        let (engine, id) = place.container.clone()?;
+        Some(self.named(engine, id, None, "its control group"))
+    }
+
+    /// The container that a forwarder serves.
+    fn served(
+        &mut self,
+        pid: u32,
+        forwarder: Forwarder,
+        place: &Place,
+        local: SocketAddr,
+    ) -> Option<Container> {
+        let arguments = self.arguments(pid);
+        let by_itself = match forwarder {
+            Forwarder::Conmon => {
+                return match monitor(&arguments) {
+                    Some((id, name, _)) => {
+                        Some(self.named(Engine::Podman, id, name, "conmon's arguments"))
+                    }
+                    None => self.container_of(place),
+                };
+            }
+            Forwarder::DockerProxy => {
+                let at = argument(&arguments, &["-container-ip"])?;
+                return Some(Container {
+                    engine: Engine::Docker,
+                    id: None,
+                    name: None,
+                    known_by: format!(
+                        "docker-proxy's arguments: it forwards {local} to {}",
+                        printable(at)
+                    ),
+                });
+            }
+            Forwarder::RootlessPort => self
+                .control_socket(pid)
+                .map(|id| (id, None, "rootlessport's control socket")),
+            Forwarder::Pasta | Forwarder::Slirp => self.by_namespace(&arguments),
+        };
+        let by_unit = || {
+            let mut mates = self
+                .monitors()
+                .iter()
+                .filter(|monitor| place.unit.is_some() && monitor.place.unit == place.unit);
+            // With more than one the unit doesn't tell.
+            match (mates.next(), mates.next()) {
+                (Some(monitor), None) => Some((
+                    monitor.id.clone(),
+                    monitor.name.clone(),
+                    "conmon in the same unit",
+                )),
+                _ => None,
+            }
+        };
+        let (id, name, known_by) = by_itself.or_else(by_unit)?;
+        Some(self.named(Engine::Podman, id, name, known_by))
+    }
+
+    /// rootlessport listens for its container's networks at `…/rp/<container id>`.
+    fn control_socket(&self, pid: u32) -> Option<String> {
+        let paths = self.unix_paths.get_or_init(|| {
+            let text = fs::read(below(self.root, Path::new("/proc/net/unix"))).unwrap_or_default();
+            String::from_utf8_lossy(&text)
+                .lines()
+                .skip(1)
+                .filter_map(|line| {
+                    // Num RefCount Protocol Flags Type St Inode Path
+                    let mut fields = line.split_ascii_whitespace().skip(6);
+                    let inode = fields.next()?.parse().ok()?;
+                    Some((inode, fields.next()?.to_owned()))
+                })
+                .collect()
+        });
+        holders::sockets(self.root, pid).iter().find_map(|inode| {
+            let (directory, id) = paths.get(inode)?.rsplit_once('/')?;
+            (directory.ends_with("/rp") && cgroup::is_id(id)).then(|| id.to_owned())
+        })
+    }
+
+    /// pasta and slirp4netns are told the network namespace that they serve, and
+    /// the container's `config.json` names the same.
+    fn by_namespace(&self, arguments: &[String]) -> Option<(String, Option<String>, &'static str)> {
+        let namespace = argument(arguments, &["--netns"])
+            .or_else(|| {
+                arguments
+                    .iter()
+                    .map(String::as_str)
+                    .find(|argument| argument.contains("/netns/"))
+            })
+            .filter(|path| path.starts_with('/'))?;
+        let monitor = self.monitors().iter().find(|monitor| {
+            monitor
+                .bundle
+                .as_deref()
+                .and_then(|bundle| {
+                    let path = below(self.root, bundle).join("config.json");
+                    serde_json::from_slice::<serde_json::Value>(&fs::read(path).ok()?).ok()
+                })
+                .is_some_and(|config| {
+                    config
+                        .pointer("/linux/namespaces")
+                        .and_then(serde_json::Value::as_array)
+                        .into_iter()
+                        .flatten()
+                        .any(|entry| {
+                            entry.get("type").and_then(|kind| kind.as_str()) == Some("network")
+                                && entry.get("path").and_then(|path| path.as_str())
+                                    == Some(namespace)
+                        })
+                })
+        })?;
+        Some((
+            monitor.id.clone(),
+            monitor.name.clone(),
+            "the network namespace that the forwarder was told",
+        ))
+    }
+
+    fn monitors(&self) -> &[Monitor] {
+        self.monitors.get_or_init(|| {
+            self.holders
+                .all
+                .iter()
+                .filter(|&&pid| {
+                    self.name(pid)
+                        .is_some_and(|name| Forwarder::of(&name) == Some(Forwarder::Conmon))
+                })
+                .filter_map(|&pid| {
+                    let (id, name, bundle) = monitor(&self.arguments(pid))?;
+                    Some(Monitor {
+                        id,
+                        name,
+                        bundle,
+                        place: self.place(pid),
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// A container with its name: what is known already, else what its conmon was
+    /// told, else what podman's storage has.
+    fn named(
+        &mut self,
+        engine: Engine,
+        id: String,
+        name: Option<String>,
+        known_by: &str,
+    ) -> Container {
+        let mut known_by = known_by.to_owned();
+        let name = name.or_else(|| {
+            if engine != Engine::Podman {
+                return None;
+            }
+            let (name, bundle) = self
+                .monitors()
+                .iter()
+                .find(|monitor| monitor.id == id)
+                .map(|monitor| (monitor.name.clone(), monitor.bundle.clone()))
+                .unwrap_or_default();
+            if name.is_some() {
+                known_by.push_str(", conmon's arguments");
+                return name;
+            }
+            let name = self.stored_name(&id, bundle.as_deref());
+            if name.is_some() {
+                known_by.push_str(", podman's containers.json");
+            }
+            name
+        });
+        Container {
+            engine,
+            id: Some(id),
+            name: name.map(|name| printable(&name)),
+            known_by,
+        }
+    }
+
+    /// The name in `<storage>/<driver>-containers/containers.json`.
+    fn stored_name(&mut self, id: &str, bundle: Option<&Path>) -> Option<String> {
+        let mut lists = Vec::new();
+        // <storage>/overlay-containers/<id>/userdata
+        lists.extend(
+            bundle.and_then(|bundle| Some(bundle.parent()?.parent()?.join("containers.json"))),
+        );
+        let mut stores = vec![PathBuf::from("/var/lib/containers/storage")];
+        stores.extend(
+            homes(self.root)
+                .into_iter()
+                .map(|home| home.join(".local/share/containers/storage")),
+        );
+        for store in stores {
+            lists.extend(
+                ["overlay", "btrfs", "zfs", "vfs"]
+                    .map(|driver| store.join(format!("{driver}-containers/containers.json"))),
+            );
+        }
+        lists.into_iter().find_map(|list| {
+            let root = self.root;
+            self.names
+                .entry(list)
+                .or_insert_with_key(|list| names_in(&below(root, list)).unwrap_or_default())
+                .get(id)
+                .cloned()
+        })
+    }
+
+    fn group_of(&self, socket: &Socket) -> Option<Place> {
+        let groups = self.groups.get_or_init(|| cgroup::by_inode(self.root));
+        groups.get(&socket.cgroup?).map(|path| cgroup::place(path))
+    }
+}
+
+/// Text from elsewhere without what could move a terminal's cursor.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+/// What follows an option, as the next argument or after `=`.
+fn argument<'a>(arguments: &'a [String], options: &[&str]) -> Option<&'a str> {
+    let mut left = arguments.iter();
+    while let Some(argument) = left.next() {
+        for option in options {
+            if argument == option {
+                return left.next().map(String::as_str);
+            }
+            if let Some(value) = argument
+                .strip_prefix(option)
+                .and_then(|rest| rest.strip_prefix('='))
+            {
+                return Some(value);
+            }
+        }
+    }
+    None
+}
+
+/// Id, name and bundle from conmon's command line (conmon(8)): `-c`, `-n`, `-b`.
+fn monitor(arguments: &[String]) -> Option<(String, Option<String>, Option<PathBuf>)> {
+    // What follows are podman's own arguments, to be run at the end.
+    let end = arguments
+        .iter()
+        .position(|argument| argument.starts_with("--exit-command"))
+        .unwrap_or(arguments.len());
+    let own = arguments.get(..end)?;
+    // The last of the exit command's arguments is the id as well.
+    let id = argument(own, &["-c", "--cid"])
+        .or_else(|| {
+            arguments
+                .iter()
+                .rev()
+                .map(String::as_str)
+                .find(|a| !a.is_empty())
+        })
+        .filter(|id| cgroup::is_id(id))?;
+    Some((
+        id.to_owned(),
+        argument(own, &["-n", "--name"])
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned),
+        argument(own, &["-b", "--bundle"]).map(PathBuf::from),
+    ))
+}
+
+fn names_in(list: &Path) -> Option<HashMap<String, String>> {
+    #[derive(serde::Deserialize)]
+    struct Entry {
+        id: String,
+        #[serde(default)]
+        names: Vec<String>,
+    }
+    let entries: Vec<Entry> = serde_json::from_slice(&fs::read(list).ok()?).ok()?;
+    Some(
+        entries
+            .into_iter()
+            .filter_map(|entry| Some((entry.id, entry.names.into_iter().next()?)))
+            .collect(),
+    )
+}
+
+/// Homes of the people in `/etc/passwd`, and of root.
+fn homes(root: &Path) -> Vec<PathBuf> {
+    let passwd = fs::read(below(root, Path::new("/etc/passwd"))).unwrap_or_default();
+    String::from_utf8_lossy(&passwd)
+        .lines()
+        .filter_map(|line| line.split(':').nth(5))
+        .filter(|home| home.len() > 1 && home.starts_with('/'))
+        .map(PathBuf::from)
+        .collect()
+}
