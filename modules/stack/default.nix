@@ -95,7 +95,7 @@ in
     };
 
     address = mkOption {
-      type = types.str;
+      type = util.types.address;
       default = "127.0.0.1";
       description = "Host address that services publish their ports on unless they say otherwise.";
     };

@@ -190,6 +190,8 @@ in
         ${cfg.resolved.target} = {
           Unit = {
             Description = "Local AI stack";
+            # Not the switch: `aistack apply` starts it, and waits for nothing.
+            X-OnlyManualStart = true;
             Wants = mapAttrsToList (_: s: s.unit) services;
           };
         };

@@ -63,7 +63,7 @@ in
     };
 
     address = mkOption {
-      type = types.str;
+      type = util.types.address;
       default = stack.address;
       defaultText = literalExpression "config.services.aiStack.address";
       example = "0.0.0.0";

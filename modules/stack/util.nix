@@ -37,6 +37,12 @@ rec {
     else
       n;
 
+  types.address =
+    lib.types.strMatching "[0-9]+\\.[0-9]+\\.[0-9]+\\.[0-9]+|[0-9a-fA-F:]*:[0-9a-fA-F:.]*"
+    // {
+      description = "IPv4 or IPv6 address, without brackets or a port";
+    };
+
   isLoopback = address: hasPrefix "127." address || address == "::1" || address == "localhost";
   isWildcard = address: address == "0.0.0.0" || address == "::" || address == "";
 

@@ -641,6 +641,35 @@ gpu
       ports.http = 70000;
     };
   });
+  "a name or a port in place of an address is a type error" =
+    equal
+      (map
+        (
+          address:
+          (builtins.tryEval (
+            builtins.deepSeq (manifest {
+              redis = {
+                enable = true;
+                inherit address;
+              };
+            }) null
+          )).success
+        )
+        [
+          "localhost"
+          "127.0.0.1:80"
+          "[::1]"
+          "127.0.0.1"
+          "::1"
+        ]
+      )
+      [
+        false
+        false
+        false
+        true
+        true
+      ];
   "an offset moves every default port" =
     equal
       (map (p: p.host)

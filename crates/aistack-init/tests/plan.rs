@@ -1,5 +1,6 @@
 //! The plan of every fixture machine: files that parse, services that fit.
-#![allow(missing_docs, clippy::tests_outside_test_module)]
+// Helpers of tests may fail as tests do.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing)]
 
 use std::path::{Path, PathBuf};
 
