@@ -195,7 +195,13 @@ fn theirs(owner: &Owner, port: &Declared, declared: &[Declared], free: Option<u1
         return steps;
     }
     match (&owner.unit, owner.manager, &owner.container) {
-        (Some(unit), Some(manager), _) if unit.strip_suffix(".service").is_some() => {
+        // docker's own unit has its forwarders; stopping it would stop all of them.
+        (Some(unit), Some(manager), container)
+            if unit.strip_suffix(".service").is_some()
+                && container
+                    .as_ref()
+                    .is_none_or(|container| container.engine == Engine::Podman) =>
+        {
             let number = free.map_or_else(|| "…".to_owned(), |free| free.to_string());
             if manager == Manager::System
                 && let Some(option) = known(unit)
