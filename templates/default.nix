@@ -5,10 +5,11 @@
     description = "One NixOS machine with a chat interface, an engine and a vector database";
     welcomeText = ''
       Next:
-        1. replace hardware-configuration.nix with this machine's (`nixos-generate-config --show-hardware-config`)
-        2. write the facts: `nix run .#aistack -- facts -o facts.json`
-        3. choose services in stack.nix
-        4. `sudo nixos-rebuild switch --flake .#workstation`, then `aistack check`
+
+      1. replace hardware-configuration.nix with this machine's (`nixos-generate-config --show-hardware-config`)
+      2. write the facts: `nix run .#aistack -- facts -o facts.json`
+      3. choose services in stack.nix
+      4. `sudo nixos-rebuild switch --flake .#workstation`, then `aistack check`
     '';
   };
   home = {
@@ -16,9 +17,10 @@
     description = "The stack of one user without root, on any distribution with podman";
     welcomeText = ''
       Next:
-        1. set your name in home.nix, and write the facts: `nix run .#aistack -- facts -o facts.json`
-        2. choose services in stack.nix
-        3. `nix run .#home-manager -- switch --flake .#me`, then `aistack check`
+
+      1. set your name in home.nix, and write the facts: `nix run .#aistack -- facts -o facts.json`
+      2. choose services in stack.nix
+      3. `nix run .#home-manager -- switch --flake .#me`, then `aistack check`
     '';
   };
 }
