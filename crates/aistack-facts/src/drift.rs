@@ -13,7 +13,13 @@ use crate::memory::STEP_MIB;
 use crate::nix;
 
 /// Words for people, which a release may put better: no drift.
-const PROSE: [&str; 2] = ["reason", "backendReason"];
+const PROSE: [&str; 4] = ["reason", "backendReason", "vramReason", "name"];
+
+/// What is made anew at each boot, after this may be read.
+const VOLATILE: [&str; 1] = ["cdi"];
+
+/// What can't be seen while a driver isn't loaded: not to see it is no drift.
+const AT_TIMES_UNSEEN: [&str; 2] = ["vramMiB", "gfxTarget"];
 
 /// One fact that is not as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,8 +97,9 @@ pub(crate) fn looks_like_facts(object: &Map<String, Value>) -> bool {
 }
 
 /// What differs, sorted by path. Lists of names are compared as sets, GPUs by
-/// slot. No drift are: reasons, and a memory size that differs by at most 2 %
-/// or by one step of the rounding.
+/// slot. No drift are: reasons and names for people, a memory size that differs
+/// by at most 2 % or by one step of the rounding, what CDI offers at the moment,
+/// and what a driver that isn't loaded now would tell of a card.
 #[must_use]
 pub fn drift(declared: &Value, now: &Facts) -> Vec<Difference> {
     let now = serde_json::to_value(now).unwrap_or_default();
@@ -106,7 +113,13 @@ fn compare(path: &str, declared: Option<&Value>, now: Option<&Value>, out: &mut 
         (Some(Value::Object(declared)), Some(Value::Object(now))) => {
             let keys: BTreeSet<_> = declared.keys().chain(now.keys()).collect();
             for key in keys {
-                if PROSE.contains(&key.as_str()) {
+                if PROSE.contains(&key.as_str())
+                    || path.is_empty() && VOLATILE.contains(&key.as_str())
+                {
+                    continue;
+                }
+                let unseen = AT_TIMES_UNSEEN.contains(&key.as_str());
+                if unseen && now.get(key) == Some(&Value::Null) {
                     continue;
                 }
                 let path = if path.is_empty() {
@@ -129,7 +142,7 @@ fn compare(path: &str, declared: Option<&Value>, now: Option<&Value>, out: &mut 
             _ => push(path, declared, now, out),
         },
         (Some(old), Some(new)) if old == new => {}
-        (Some(old), Some(new)) if path == "memory.totalMiB" && nearly(old, new) => {}
+        (Some(old), Some(new)) if is_memory(path) && nearly(old, new) => {}
         _ => push(path, declared, now, out),
     }
 }
@@ -159,6 +172,11 @@ fn keyed(list: &[Value]) -> Option<BTreeMap<&str, &Value>> {
     Some(entries)
 }
 
+/// Sizes that depend a little on the release of a kernel or driver.
+fn is_memory(path: &str) -> bool {
+    path == "memory.totalMiB" || path.ends_with(".vramMiB")
+}
+
 fn nearly(declared: &Value, now: &Value) -> bool {
     let (Some(declared), Some(now)) = (declared.as_u64(), now.as_u64()) else {
         return false;
@@ -176,6 +194,10 @@ fn show(value: Option<&Value>, other: Option<&Value>) -> String {
         (Some(Value::Object(object)), _) if object.contains_key("pciId") => {
             let text = |key| object.get(key).and_then(Value::as_str).unwrap_or("?");
             format!("{} ({})", text("pciId"), text("vendor"))
+        }
+        (Some(Value::Object(object)), _) if object.contains_key("slot") => {
+            let slot = object.get("slot").and_then(Value::as_str);
+            slot.unwrap_or("?").to_owned()
         }
         (Some(value), _) => value.to_string(),
     }

@@ -1,5 +1,7 @@
 //! The facts themselves: the shape that `docs/schemas/facts.schema.json` describes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// Number of the schema that this crate reads and writes.
@@ -19,12 +21,14 @@ pub struct Facts {
     pub memory: Memory,
     /// Every display controller and processing accelerator on the PCI bus, by slot.
     pub gpus: Vec<Gpu>,
-    /// Slot of the GPU that defaults use; null when none accelerates inference.
-    pub primary_gpu: Option<String>,
+    /// The GPU that defaults use; null when none accelerates inference.
+    pub primary: Option<Primary>,
     /// Backend of the primary GPU, else [`Backend::Cpu`].
     pub backend: Backend,
     /// Why that backend, in words for people.
     pub backend_reason: String,
+    /// What containers can ask for by name, at the time of reading.
+    pub cdi: Cdi,
     /// How the machine boots; null when `/sys` doesn't tell.
     pub firmware: Option<Firmware>,
     /// `none`, the hypervisor (`kvm`, `qemu`, `vmware`, `hyperv`, `virtualbox`,
@@ -120,14 +124,114 @@ pub struct Gpu {
     pub pci_id: String,
     /// Whose card it is.
     pub vendor: GpuVendor,
+    /// Its name in hwdata's `pci.ids`, else in its driver's words; null when neither tells.
+    pub name: Option<String>,
     /// Kernel driver that is bound to it, null when none is.
     pub driver: Option<String>,
     /// Whether it shares the main memory with the processor; null when not known.
     pub integrated: Option<bool>,
+    /// Its own memory in MiB; null when not known, or when it has none.
+    #[serde(rename = "vramMiB")]
+    pub vram_mib: Option<u64>,
+    /// Why the memory isn't known, in words for people; null when it is.
+    pub vram_reason: Option<String>,
     /// What inference engines can use it with.
     pub backend: Backend,
     /// Why that backend, in words for people.
     pub reason: String,
+    /// What is known of NVIDIA's cards alone.
+    #[serde(flatten)]
+    pub nvidia: Option<Nvidia>,
+    /// What is known of AMD's cards alone.
+    #[serde(flatten)]
+    pub amd: Option<Amd>,
+}
+
+/// What decides about the driver of an NVIDIA card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Nvidia {
+    /// Its generation; null when not known.
+    pub architecture: Option<Architecture>,
+    /// CUDA's number for what it can do (`8.9`); null when not known.
+    pub compute_capability: Option<String>,
+    /// Whether NVIDIA's open kernel modules run it: Turing and later.
+    pub open_kernel_module: bool,
+    /// The branch of drivers that still runs it, as nixpkgs names it; null: the current one.
+    pub driver_branch: Option<DriverBranch>,
+}
+
+/// NVIDIA's generations, by age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Architecture {
+    /// 2006 to 2010: the first with CUDA.
+    Tesla,
+    /// 2010 to 2012.
+    Fermi,
+    /// 2012 to 2014.
+    Kepler,
+    /// 2014 to 2016: the first that CUDA 12 runs on.
+    Maxwell,
+    /// 2016 to 2018.
+    Pascal,
+    /// 2017.
+    Volta,
+    /// 2018 to 2020: the first that the open kernel modules run.
+    Turing,
+    /// 2020 to 2022.
+    Ampere,
+    /// 2022.
+    Hopper,
+    /// 2022 to 2024.
+    Ada,
+    /// From 2024 on.
+    Blackwell,
+    /// From 2026 on.
+    Rubin,
+}
+
+/// A branch of NVIDIA's drivers for cards that the current one has dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DriverBranch {
+    /// Maxwell, Pascal and Volta.
+    #[serde(rename = "legacy_580")]
+    Legacy580,
+    /// Kepler.
+    #[serde(rename = "legacy_470")]
+    Legacy470,
+    /// Fermi.
+    #[serde(rename = "legacy_390")]
+    Legacy390,
+    /// The generation before, and what is older.
+    #[serde(rename = "legacy_340")]
+    Legacy340,
+}
+
+/// What decides about `ROCm` on an AMD card.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Amd {
+    /// What compilers call its instruction set (`gfx1100`); null when not known.
+    pub gfx_target: Option<String>,
+}
+
+/// The card that defaults use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Primary {
+    /// Its slot, one of [`Facts::gpus`].
+    pub slot: String,
+    /// Why it and not another, in words for people.
+    pub reason: String,
+}
+
+/// What the Container Device Interface offers. It is made anew at each boot, so
+/// that `--check` leaves it out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cdi {
+    /// Kinds of devices (`nvidia.com/gpu`), each with its devices' names, both
+    /// sorted; without names that identify a card (UUIDs).
+    pub kinds: BTreeMap<String, Vec<String>>,
 }
 
 /// Whose card it is.

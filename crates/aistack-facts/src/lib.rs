@@ -18,27 +18,34 @@
 //! # Ok::<(), aistack_facts::Error>(())
 //! ```
 
+mod cdi;
 mod cpu;
 mod drift;
 mod error;
+mod facter;
 mod facts;
 mod gpu;
+mod kfd;
 mod memory;
 mod mounts;
+mod names;
 pub mod nix;
+mod nvml;
 mod pci;
 mod platform;
 mod reader;
 mod save;
 mod subids;
+mod vram;
 
 use std::path::Path;
 
 pub use drift::{Difference, declared, drift};
 pub use error::{DeclaredError, Error, SaveError};
+pub use facter::{Report, ReportError};
 pub use facts::{
-    Backend, Cpu, CpuVendor, Facts, FileSystems, Firmware, Gpu, GpuVendor, Memory, SCHEMA,
-    SubordinateIds, System,
+    Amd, Architecture, Backend, Cdi, Cpu, CpuVendor, DriverBranch, Facts, FileSystems, Firmware,
+    Gpu, GpuVendor, Memory, Nvidia, Primary, SCHEMA, SubordinateIds, System,
 };
 pub use reader::Note;
 pub use save::{Saved, save};
@@ -67,6 +74,15 @@ pub struct Reading {
 /// read below it, [`Error::Unsupported`] when the processor is neither `x86_64`
 /// nor `aarch64`.
 pub fn read(root: &Path) -> Result<Reading, Error> {
+    read_with(root, None)
+}
+
+/// [`read`], with a report of nixos-facter that fills what the machine can't show.
+///
+/// # Errors
+///
+/// As those of [`read`].
+pub fn read_with(root: &Path, report: Option<&Report>) -> Result<Reading, Error> {
     let mut reader = Reader::open(root)?;
 
     let cpuinfo = reader.read(cpu::CPUINFO_PATH, reader::Extent::FirstParagraph);
@@ -81,20 +97,36 @@ pub fn read(root: &Path) -> Result<Reading, Error> {
 
     let (system, cpu) = cpu::read(&mut reader, cpuinfo)?;
     let memory = memory::read(&mut reader, meminfo);
-    let gpus = gpu::read(&mut reader);
+    // NVIDIA's library speaks of the running machine, whatever tree is read.
+    let (mut live, mut nobody) = (nvml::Live::default(), nvml::Nobody);
+    let nvml: &mut dyn nvml::Nvml = if reader.is_live() {
+        &mut live
+    } else {
+        &mut nobody
+    };
+    let gpus = gpu::read(&mut reader, report, nvml, memory.total_mib);
+    let cdi = cdi::read(&mut reader);
     let mounts = mounts::read(&mut reader);
     let choice = gpu::choose(&gpus);
+
+    let virtualisation = platform::virtualisation(&mut reader, &mounts, cpu.hypervisor);
+    let mut firmware = platform::firmware(&mut reader);
+    if let Some(report) = report {
+        report.compare(&mut reader, system, &virtualisation);
+        report.merge_firmware(&mut reader, &mut firmware);
+    }
 
     let facts = Facts {
         schema: SCHEMA,
         system,
         memory,
-        primary_gpu: choice.slot,
+        primary: choice.primary,
         backend: choice.backend,
         backend_reason: choice.reason,
         gpus,
-        firmware: platform::firmware(&mut reader),
-        virtualisation: platform::virtualisation(&mut reader, &mounts, cpu.hypervisor),
+        cdi,
+        firmware,
+        virtualisation,
         cgroup_version: mounts::cgroup_version(&mut reader, &mounts),
         file_systems: mounts::file_systems(&mut reader, &mounts),
         subordinate_ids: subids::read(&mut reader),

@@ -2,7 +2,7 @@
 
 use crate::reader::{Reader, is_missing, plain};
 
-const DEVICES_PATH: &str = "sys/bus/pci/devices";
+pub(crate) const DEVICES_PATH: &str = "sys/bus/pci/devices";
 
 /// A PCI address; the order is that of the buses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +14,17 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// The place that KFD names by a number: bus, device and function in 16 bits.
+    pub(crate) fn of_location(domain: u32, location: u16) -> Self {
+        let [bus, rest] = location.to_be_bytes();
+        Self {
+            domain,
+            bus,
+            device: rest >> 3,
+            function: rest & 7,
+        }
+    }
+
     /// Reads `0000:01:00.0`; domains above `ffff` (Intel VMD) have more digits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (domain, rest) = text.split_once(':')?;
@@ -40,6 +51,13 @@ pub(crate) struct PciDevice {
     pub(crate) vendor_id: u16,
     pub(crate) device_id: u16,
     pub(crate) driver: Option<String>,
+}
+
+impl PciDevice {
+    /// Its directory below the root.
+    pub(crate) fn path(&self) -> String {
+        format!("{DEVICES_PATH}/{}", self.slot)
+    }
 }
 
 /// The devices whose class is wanted, by address. Of all others only the class is read.

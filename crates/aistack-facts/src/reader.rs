@@ -101,6 +101,20 @@ impl Reader {
         });
     }
 
+    /// Keeps a note of a file that isn't the machine's.
+    pub(crate) fn note_of(&mut self, path: &Path, seen: &str, meaning: &'static str) {
+        self.notes.push(Note {
+            path: path.to_path_buf(),
+            seen: seen.to_owned(),
+            meaning,
+        });
+    }
+
+    /// Whether this is the running machine, not a captured tree.
+    pub(crate) fn is_live(&self) -> bool {
+        !self.confined
+    }
+
     /// The path as people know it.
     pub(crate) fn full(&self, path: &str) -> PathBuf {
         self.path.join(path)
@@ -136,9 +150,14 @@ impl Reader {
             return Err(io::Error::other(format!("is {}", name_of(kind))));
         }
         let mut bytes = Vec::new();
-        let mut chunk = [0_u8; 4096];
+        let mut chunk = [0_u8; 32 * 1024];
+        // The kernel makes a file up as far as it is asked for.
+        let wanted = match extent {
+            Extent::Whole => chunk.len(),
+            Extent::FirstParagraph => 4096,
+        };
         loop {
-            let count = match rustix::io::read(&file, &mut chunk) {
+            let count = match rustix::io::read(&file, chunk.get_mut(..wanted).unwrap_or_default()) {
                 Ok(count) => count,
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(errno.into()),
@@ -185,23 +204,30 @@ impl Reader {
         text
     }
 
-    /// Names in a directory, sorted.
+    /// Names in a directory, sorted; a note for each that is no text.
     pub(crate) fn list(&mut self, path: &str, meaning: &'static str) -> io::Result<Vec<String>> {
+        let (names, odd) = self.names(path)?;
+        for seen in odd {
+            self.note(path, seen, meaning);
+        }
+        Ok(names)
+    }
+
+    /// Names in a directory, sorted, and what is to be said of those that are no text.
+    pub(crate) fn names(&self, path: &str) -> io::Result<(Vec<String>, Vec<String>)> {
         let dir = self.open_at(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK)?;
         let mut names = Vec::new();
+        let mut odd = Vec::new();
         for entry in Dir::new(dir)? {
             let entry = entry?;
             match entry.file_name().to_str() {
                 Ok("." | "..") => {}
                 Ok(name) => names.push(name.to_owned()),
-                Err(_) => {
-                    let seen = format!("the entry {:?} is no text", entry.file_name());
-                    self.note(path, seen, meaning);
-                }
+                Err(_) => odd.push(format!("the entry {:?} is no text", entry.file_name())),
             }
         }
         names.sort_unstable();
-        Ok(names)
+        Ok((names, odd))
     }
 
     /// The last component of a symbolic link's target; the target need not exist.

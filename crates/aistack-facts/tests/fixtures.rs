@@ -58,9 +58,16 @@ snapshots! {
     h100_server = "h100-server";
     hybrid_amd_nvidia = "hybrid-amd-nvidia";
     hybrid_intel_nvidia = "hybrid-intel-nvidia";
+    hyperv_vm = "hyperv-vm";
+    instinct_server = "instinct-server";
     intel_arc = "intel-arc";
+    intel_arc_i915 = "intel-arc-i915";
     kvm_vm = "kvm-vm";
+    matrox_server = "matrox-server";
     nvidia_desktop = "nvidia-desktop";
+    pascal_desktop = "pascal-desktop";
+    qxl_vm = "qxl-vm";
+    rdna2_desktop = "rdna2-desktop";
     vmware_vm = "vmware-vm";
 }
 
@@ -100,7 +107,12 @@ fn the_schema_refuses_what_facts_are_not() {
     refused("/gpus/0/slot", "01:00.0".into());
     refused("/gpus/0/class", "0604".into());
     refused("/gpus/0/backend", "metal".into());
-    refused("/primaryGpu", 0.into());
+    refused("/primary", 0.into());
+    refused("/primary/slot", "gpu0".into());
+    refused("/gpus/0/openKernelModule", Value::Null);
+    refused("/gpus/0/driverBranch", "legacy_1".into());
+    refused("/gpus/0/vramMiB", 24.into());
+    refused("/gpus/0/vendor", "amd".into());
     refused("/virtualisation", "container-".into());
     refused("/cgroupVersion", 3.into());
     for key in good.as_object().unwrap().keys() {
@@ -127,6 +139,30 @@ fn no_machine_drifts_from_itself_and_each_from_every_other() {
             let differences = drift(&declared, &facts_of(&other));
             assert_eq!(differences.is_empty(), one == other, "{one}, {other}");
         }
+    }
+}
+
+/// The facts that the examples lie beside are those of a fixture, so that they
+/// are always what this version writes.
+#[test]
+fn committed_facts_are_what_their_machine_prints() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for (file, machine) in [
+        ("hosts/workstation", "firecracker-vm"),
+        ("templates/workstation", "firecracker-vm"),
+        ("templates/home", "firecracker-vm"),
+        ("hosts/gpu-nvidia", "nvidia-desktop"),
+        ("hosts/gpu-amd", "amd-desktop"),
+        ("hosts/gpu-intel", "intel-arc"),
+    ] {
+        let path = root.join(file).join("facts.json");
+        let committed = fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            committed,
+            facts_of(machine).to_json(),
+            "{file}/facts.json: write it anew with `aistack facts --root \
+             crates/aistack-facts/tests/fixtures/{machine} -o {file}/facts.json`"
+        );
     }
 }
 
