@@ -24,8 +24,8 @@ load_manifest() {
 # service SERVICE FILTER - something of its entry in the manifest
 service() { jq -r --arg s "$1" ".services[\$s] | $2" "$MANIFEST"; }
 
-root() { "$RIG/machine" exec "$@"; }
-owner() { if [ "$SCOPE" = user ]; then "$RIG/machine" user "$@"; else "$RIG/machine" exec "$@"; fi; }
+root() { enter "$@"; }
+owner() { if [ "$SCOPE" = user ]; then enter_user "$@"; else enter "$@"; fi; }
 sctl() { if [ "$SCOPE" = user ]; then owner systemctl --user "$@"; else owner systemctl "$@"; fi; }
 pod() { owner podman "$@"; }
 
@@ -38,7 +38,11 @@ journal() {
 
 is_active() { [ "$(sctl is-active "$1")" = active ] || { sctl status --no-pager -n 3 "$1"; return 1; }; }
 health() { pod inspect -f '{{.State.Health.Status}}' "${CONTAINER[$1]}"; }
-is_healthy() { has healthy health "$1" && ! has unhealthy health "$1" >/dev/null; }
+is_healthy() {
+    local state
+    state=$(health "$1" 2>&1) || true
+    [ "$state" = healthy ] || { echo "health of ${CONTAINER[$1]}: $state"; return 1; }
+}
 container_id() { pod inspect -f '{{.Id}}' "${CONTAINER[$1]}" 2>/dev/null || true; }
 has_new_id() { # SERVICE OLD
     local id

@@ -30,6 +30,24 @@ stub_store() {
     return $rc
 }
 
+# store_path_dirs ROOT SNAPSHOT TREE - the folders that the units' PATH names hold what the Debian
+# package of that name has, and nothing else: a unit that misses a program in its PATH misses it here.
+store_path_dirs() {
+    local dir name program
+    while read -r dir; do
+        name=${dir#/nix/store/}
+        mkdir -p "$1$dir"
+        case $name in */sbin) continue ;; esac # links to bin there
+        name=${name%/bin}
+        name=${name#gnu}
+        [ -f "$3/var/lib/dpkg/info/$name.list" ] ||
+            die "$2: PATH has $dir, and the Debian tree no package $name"
+        while read -r program; do ln -sf "$program" "$1$dir/"; done < <(
+            grep -E '^/(usr/)?s?bin/[^/]+$' "$3/var/lib/dpkg/info/$name.list"
+        )
+    done < <(grep -rhoE '^Environment="?PATH=[^"]*' "$2" | grep -oE '/nix/store/[^/:]+/s?bin' | sort -u)
+}
+
 program_in() {
     local d
     for d in /usr/bin /usr/sbin /usr/local/bin; do
@@ -73,6 +91,7 @@ stage() {
         mkdir -p "$root$units/basic.target.wants"
         ln -sf /usr/lib/systemd/user/systemd-tmpfiles-setup.service "$root$units/basic.target.wants/"
     fi
+    store_path_dirs "$root" "$snap" "$(host_tree)"
     stub_store "$root" "$snap" "$(host_tree)" || return 1
     mkdir -p "$root/nix/store/aistack/bin"
     rm -f "$root/nix/store/aistack/bin/aistack"
