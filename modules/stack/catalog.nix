@@ -25,6 +25,7 @@ let
     metrics = "{ port, path } of a Prometheus endpoint";
     resources = "{ memory, pids, shm }";
     gpu = "whether it uses one";
+    gpuMemory = "{ cfg } -> MiB that it takes on its GPU, or null where that is not known";
     needs = "services without which it cannot run";
     wants = "services that it uses when they are on";
     readOnlyRoot = "whether the image runs on a read-only root file system";
@@ -52,6 +53,7 @@ let
     metrics = null;
     resources = { };
     gpu = false;
+    gpuMemory = _: null;
     needs = [ ];
     wants = [ ];
     readOnlyRoot = false;

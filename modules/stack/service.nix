@@ -238,7 +238,8 @@ in
       };
       memoryMiB = mkOption {
         type = types.nullOr types.ints.positive;
-        default = null;
+        default = if config.gpu.backend == "cpu" then null else def.gpuMemory arguments;
+        defaultText = lib.literalMD "what the service knows of itself";
         example = 12000;
         description = "Memory that the service takes on its GPU, for the check that services on one card fit beside each other.";
       };

@@ -65,8 +65,89 @@ let
       // ollama;
     };
   container = config: config.virtualisation.quadlet.containers.local-ai-ollama.containerConfig;
+  # What `aistack fit --json` said of generated models, with its settings.
+  fit = import ../../modules/stack/fit.nix { inherit lib; };
+  fitCases = lib.mapAttrs' (
+    file: _:
+    let
+      said = lib.importJSON (./fit + "/${file}");
+      inherit (said.fit) settings;
+    in
+    lib.nameValuePair "fit: the estimate for ${file} is that of the tool" (
+      equal (fit {
+        shape = said;
+        contextSize = settings.context;
+        inherit (settings) parallel cacheTypeK cacheTypeV;
+        ubatchSize = settings.ubatch;
+        inherit (settings) flashAttention;
+        device = said.fit.machine.gpu != null;
+      }) said.fit.needs.totalMiB
+    )
+  ) (builtins.readDir ./fit);
 in
-{
+fitCases
+// {
+  "fit: a model that cannot fit in the memory is warned about" =
+    let
+      shape = lib.importJSON ./fit/dense.json // {
+        weightsMiB = 40000;
+      };
+      warnings =
+        (core {
+          enable = true;
+          facts = facts [ ] // {
+            memory.totalMiB = 16384;
+          };
+          llama-cpp = {
+            enable = true;
+            model = "big.gguf";
+            inherit shape;
+          };
+        }).warnings;
+    in
+    equal true (
+      lib.any (
+        w:
+        lib.all (word: hasInfix word w) [
+          "big.gguf needs about 40"
+          "16384 MiB"
+          "contextSize"
+        ]
+      ) warnings
+    );
+  "fit: nor on its card" =
+    let
+      shape = lib.importJSON ./fit/dense.json // {
+        weightsMiB = 40000;
+      };
+      warnings =
+        (core {
+          enable = true;
+          facts = facts [ ada ];
+          llama-cpp = {
+            enable = true;
+            model = "big.gguf";
+            inherit shape;
+          };
+        }).warnings;
+    in
+    equal true (
+      lib.any (w: hasInfix "slot 0000:01:00.0" w && hasInfix "llama-cpp takes 40" w) warnings
+    );
+  "fit: one that does is not" = equal [ ] (
+    lib.filter (hasInfix "needs about")
+      (core {
+        enable = true;
+        facts = facts [ ] // {
+          memory.totalMiB = 16384;
+        };
+        llama-cpp = {
+          enable = true;
+          model = "small.gguf";
+          shape = ./fit/dense.json;
+        };
+      }).warnings
+  );
   "GPU: NVIDIA of today gets the open modules, CDI and modesetting" =
     let
       config = host [ ada ] { };

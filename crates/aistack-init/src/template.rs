@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use aistack_facts::{Facts, Firmware, System};
+use aistack_facts::{Backend, Facts, Firmware, Gpu, GpuVendor, System};
 
 use crate::choice::{Choice, Service};
 use crate::{Kind, Machine, Request};
@@ -73,7 +73,10 @@ pub fn fill(
                         "users.users.me",
                         &format!("users.users.{}", attribute(request.user.as_str())),
                     )?
-                    .replace(EXAMPLE_BOOT, &boot(machine.facts, notes))?
+                    .replace(
+                        EXAMPLE_BOOT,
+                        &(boot(machine.facts, notes) + &unfree(machine.facts)),
+                    )?
                     .done(),
             );
             put(
@@ -162,6 +165,16 @@ fn boot(facts: &Facts, notes: &mut Vec<String>) -> String {
         Some(Firmware::DeviceTree) => {
             "  boot.loader.grub.enable = false;\n  boot.loader.generic-extlinux-compatible.enable = true;\n".to_owned()
         }
+    }
+}
+
+/// What NVIDIA's driver needs said before nixpkgs takes it.
+fn unfree(facts: &Facts) -> String {
+    let needs = |gpu: &Gpu| gpu.vendor == GpuVendor::Nvidia && gpu.backend == Backend::Cuda;
+    if facts.gpus.iter().any(needs) {
+        "\n  # NVIDIA's driver is not free software; nixpkgs asks before it takes it.\n  nixpkgs.config.allowUnfree = true;\n".to_owned()
+    } else {
+        String::new()
     }
 }
 

@@ -148,6 +148,14 @@ fn the_machines_own_values_are_in_the_files() {
 }
 
 #[test]
+fn an_nvidia_card_needs_its_drivers_licence_accepted() {
+    let with = planned(Kind::Workstation, &facts("nvidia-desktop"), &free, None);
+    assert!(file(&with, "configuration.nix").contains("nixpkgs.config.allowUnfree = true;"));
+    let without = planned(Kind::Workstation, &facts("amd-desktop"), &free, None);
+    assert!(!file(&without, "configuration.nix").contains("allowUnfree"));
+}
+
+#[test]
 fn the_machines_own_hardware_configuration_is_kept() {
     let facts = facts("nvidia-desktop");
     let machine = Machine {

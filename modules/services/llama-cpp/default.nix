@@ -23,6 +23,28 @@ let
       "bf16"
     ]);
 
+  # What the model needs in MiB, where its shape is given.
+  needed =
+    { cfg, lib, ... }:
+    let
+      fit = import ../../stack/fit.nix { inherit lib; };
+    in
+    if cfg.shape == null then
+      null
+    else
+      fit {
+        inherit (cfg)
+          shape
+          contextSize
+          parallel
+          ubatchSize
+          cacheTypeK
+          cacheTypeV
+          ;
+        flashAttention = cfg.flashAttention != "off";
+        device = cfg.gpu.backend != "cpu";
+      };
+
   # A name below the folder of models, whether it was written as one or as a whole path.
   relative =
     cfg:
@@ -65,6 +87,13 @@ in
       default = null;
       example = "qwen2.5-7b-instruct-q4_k_m.gguf";
       description = "GGUF file in `data.models`; of a split model the first part.";
+    };
+    shape = mkOption {
+      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
+      default = null;
+      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
+      example = lib.literalExpression "./model.shape.json";
+      description = "The model's shape, from `aistack fit MODEL.gguf --json`: with it evaluation warns when weights and KV cache cannot fit.";
     };
     contextSize = mkOption {
       type = types.ints.unsigned;
@@ -147,6 +176,21 @@ in
       description = "Name under which clients see the model; null: the file's.";
     };
   };
+  gpuMemory = needed;
+  warnings =
+    arguments@{
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    let
+      total = if stack.facts == null then null else stack.facts.memory.totalMiB or null;
+      mib = needed arguments;
+    in
+    lib.optional (cfg.gpu.backend == "cpu" && mib != null && total != null && mib > total)
+      "${option}: ${toString cfg.model} needs about ${toString mib} MiB with a context of ${toString cfg.contextSize} tokens, and this machine has ${toString total} MiB of memory. Take a smaller contextSize, a smaller model, or a stronger quantisation (`aistack fit` says what fits).";
   metrics = {
     port = "http";
     path = "/metrics";
