@@ -271,6 +271,45 @@ mod tests {
     }
 
     #[test]
+    fn what_a_driver_tells_at_times_is_no_drift_when_it_is_silent() {
+        let gpu = |vram: Value, target: Value| {
+            json!({
+                "cdi": {"kinds": {}},
+                "gpus": [{"slot": "a", "name": "A", "vramMiB": vram, "vramReason": "r", "gfxTarget": target}],
+                "primary": {"slot": "a", "reason": "one"},
+            })
+        };
+        let known = gpu(json!(24_564), json!("gfx1100"));
+        let none: [&str; 0] = [];
+        assert_eq!(lines(&known, &gpu(Value::Null, Value::Null)), none);
+        // By 2 % the releases of NVIDIA's driver differ.
+        assert_eq!(lines(&known, &gpu(json!(24_400), json!("gfx1100"))), none);
+        assert_eq!(
+            lines(&known, &gpu(json!(16_376), json!("gfx1101"))),
+            [
+                "gpus[a].gfxTarget: gfx1100 → gfx1101",
+                "gpus[a].vramMiB: 24564 → 16376"
+            ]
+        );
+        // To see more than was declared is worth to be declared.
+        assert_eq!(
+            lines(&gpu(Value::Null, Value::Null), &known),
+            [
+                "gpus[a].gfxTarget: null → gfx1100",
+                "gpus[a].vramMiB: null → 24564"
+            ]
+        );
+        // Words, names, and what a generator makes at each boot.
+        let mut other = known.clone();
+        other["cdi"]["kinds"] = json!({"nvidia.com/gpu": ["all"]});
+        other["gpus"][0]["name"] = json!("B");
+        other["primary"]["reason"] = json!("two");
+        assert_eq!(lines(&known, &other), none);
+        other["primary"] = Value::Null;
+        assert_eq!(lines(&known, &other), ["primary: a → null"]);
+    }
+
+    #[test]
     fn odd_lists_are_compared_as_they_are() {
         let twice = json!({"gpus": [{"slot": "a"}, {"slot": "a"}]});
         assert_eq!(lines(&twice, &json!({"gpus": [{"slot": "a"}]})).len(), 1);

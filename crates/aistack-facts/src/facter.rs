@@ -234,11 +234,10 @@ impl Report {
         }
         // Its words are those of systemd-detect-virt.
         let reported = match self.virtualisation.as_deref() {
-            None => return,
             Some("microsoft") => "hyperv",
             Some("oracle") => "virtualbox",
             Some(word @ ("none" | "kvm" | "qemu" | "vmware" | "xen")) => word,
-            Some(_) => return,
+            Some(_) | None => return,
         };
         if reported != virtualisation {
             let differs =

@@ -2,10 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Number of the schema that this crate reads and writes.
 pub const SCHEMA: u32 = 1;
+
+/// A field that must be there, though its value may be `null`: by it a card's
+/// vendor is told when facts are read back.
+fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
+}
 
 /// Everything that the Nix side knows of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -213,6 +223,7 @@ pub enum DriverBranch {
 #[serde(rename_all = "camelCase")]
 pub struct Amd {
     /// What compilers call its instruction set (`gfx1100`); null when not known.
+    #[serde(deserialize_with = "nullable")]
     pub gfx_target: Option<String>,
 }
 

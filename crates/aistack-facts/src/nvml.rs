@@ -155,3 +155,20 @@ fn ask(library: &Library, slot: &str) -> Answer {
 fn said(error: &NvmlError) -> String {
     format!("NVIDIA's library says: {error}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_asked_says_why() {
+        assert!(matches!(Nobody.card("0000:01:00.0"), Answer::Silent(_)));
+        // On a machine without NVIDIA's library, twice, the second time by memory.
+        if let Err(why) = load() {
+            let mut live = Live::default();
+            for _ in 0..2 {
+                assert_eq!(live.card("0000:01:00.0"), Answer::Silent(why.clone()));
+            }
+        }
+    }
+}

@@ -150,7 +150,7 @@ impl Reader {
             return Err(io::Error::other(format!("is {}", name_of(kind))));
         }
         let mut bytes = Vec::new();
-        let mut chunk = [0_u8; 32 * 1024];
+        let mut chunk = [0_u8; 16 * 1024];
         // The kernel makes a file up as far as it is asked for.
         let wanted = match extent {
             Extent::Whole => chunk.len(),

@@ -573,3 +573,237 @@ fn containers() {
     );
     assert_eq!(tree.read().0.virtualisation, "container-wsl");
 }
+
+const DEVICE: &str = "sys/bus/pci/devices/0000:03:00.0";
+
+fn radeon() -> Tree {
+    let tree = Tree::new();
+    tree.gpu(
+        "0000:03:00.0",
+        "0x030000\n",
+        ("0x1002", "0x744c"),
+        Some("amdgpu"),
+    );
+    tree
+}
+
+fn vram(facts: &Facts) -> (Option<u64>, Option<&str>) {
+    let gpu = &facts.gpus[0];
+    (gpu.vram_mib, gpu.vram_reason.as_deref())
+}
+
+#[test]
+fn memory_that_is_nonsense_is_unknown_and_noted() {
+    for (content, seen) in [
+        (&b"lots\n"[..], "\"lots\" is no number of bytes"),
+        (b"-1\n", "\"-1\" is no number of bytes"),
+        (b"99999999999999999999\n", "is no number of bytes"),
+        (b"18446744073709551615\n", "is no number of bytes"),
+        (b"\xff\xfe\n", "is no text"),
+    ] {
+        let tree = radeon();
+        tree.file(&format!("{DEVICE}/mem_info_vram_total"), content);
+        let (facts, notes) = tree.read();
+        assert_eq!(
+            vram(&facts),
+            (None, Some("the amdgpu driver does not tell"))
+        );
+        assert_eq!(notes.len(), 1, "{notes:#?}");
+        assert!(notes[0].contains(seen), "{notes:#?}");
+        assert!(notes[0].ends_with("the memory of the card is unknown"));
+    }
+    // Cut off: what is missing is unknown, without a word.
+    for content in ["", "\n", "0\n"] {
+        let tree = radeon();
+        tree.file(&format!("{DEVICE}/mem_info_vram_total"), content);
+        assert_eq!(tree.read().0.gpus[0].vram_mib, None, "{content:?}");
+    }
+}
+
+#[test]
+fn compute_nodes_that_are_odd_cost_only_themselves() {
+    const NODES: &str = "sys/devices/virtual/kfd/kfd/topology/nodes";
+    let tree = radeon();
+    tree.file(&format!("{NODES}/0/properties"), "gfx_target_version 0\n")
+        // Cut off in the middle of a line.
+        .file(&format!("{NODES}/1/properties"), "gfx_target_version 1100")
+        .file(
+            &format!("{NODES}/2/properties"),
+            b"\xff\xff 1\nlocation_id 99999999999\n",
+        )
+        .dir(&format!("{NODES}/3/properties"))
+        // A GPU that went away while it was looked for.
+        .dir(&format!("{NODES}/4"))
+        .file(
+            &format!("{NODES}/5/properties"),
+            "gfx_target_version 110001\nlocation_id 768\ndomain 0\n",
+        )
+        .file(
+            &format!("{NODES}/5/mem_banks/0/properties"),
+            "heap_type 1\nsize_in_bytes 1073741824\n",
+        )
+        .file(
+            &format!("{NODES}/5/mem_banks/1/properties"),
+            "heap_type 2\nsize_in_bytes 18446744073709551615\n",
+        );
+    let (facts, notes) = tree.read();
+    let amd = facts.gpus[0].amd.as_ref().unwrap();
+    // What the kernel says counts more than the table of ids.
+    assert_eq!(amd.gfx_target.as_deref(), Some("gfx1101"));
+    assert_eq!(
+        notes,
+        [format!(
+            "{NODES}/3/properties: is a directory; the gfx target may be unknown"
+        )]
+    );
+    // Banks that add up to nonsense, and the driver's own number beside them.
+    tree.file(&format!("{DEVICE}/mem_info_vram_total"), "2147483648\n");
+    assert_eq!(vram(&tree.read().0), (Some(2048), None));
+}
+
+#[test]
+fn a_gpu_that_vanishes_while_it_is_read_is_left_out_or_unknown() {
+    // After its class was read.
+    let tree = radeon();
+    tree.remove(&format!("{DEVICE}/vendor"))
+        .remove(&format!("{DEVICE}/device"))
+        .remove(&format!("{DEVICE}/driver"));
+    let (facts, notes) = tree.read();
+    assert_eq!(facts.gpus, []);
+    assert_noted(&notes, &format!("{DEVICE}/vendor: is missing or empty"));
+
+    // After its ids were read.
+    let tree = radeon();
+    tree.remove(&format!("{DEVICE}/driver"));
+    let (facts, notes) = tree.read();
+    assert_eq!(notes, [] as [&str; 0]);
+    assert_eq!(
+        vram(&facts),
+        (
+            None,
+            Some("only the amdgpu driver tells, which is not bound")
+        )
+    );
+}
+
+#[test]
+fn the_memory_of_integrated_gpus_is_the_machines() {
+    let apu = |aside: u64| {
+        let tree = Tree::new();
+        tree.gpu(
+            "0000:03:00.0",
+            "0x030000\n",
+            ("0x1002", "0x1586"),
+            Some("amdgpu"),
+        )
+        .file(
+            &format!("{DEVICE}/mem_info_vram_total"),
+            format!("{}\n", aside << 20),
+        );
+        tree.read().0
+    };
+    // The machine has 7936 MiB beside it.
+    assert_eq!(
+        vram(&apu(512)),
+        (
+            None,
+            Some("it shares the main memory; the firmware sets 512 MiB of it aside")
+        )
+    );
+    assert_eq!(vram(&apu(3967)).0, None);
+    assert_eq!(vram(&apu(3968)), (Some(3968), None));
+}
+
+#[test]
+fn lists_of_names_that_are_odd() {
+    let name = |list: &[u8]| {
+        let tree = radeon();
+        tree.file("usr/share/hwdata/pci.ids", list);
+        let (facts, notes) = tree.read();
+        (facts.gpus[0].name.clone(), notes)
+    };
+    let named = |list: &[u8]| name(list).0;
+    let good = b"1002  AMD\n\t744c  Navi 31\n";
+    assert_eq!(named(good).as_deref(), Some("Navi 31"));
+    assert_eq!(named(b""), None);
+    assert_eq!(named(b"1002  AMD\n"), None);
+    assert_eq!(named(b"1002  AMD"), None);
+    assert_eq!(named(b"1002  AMD\n10de  NVIDIA\n\t744c  X\n"), None);
+    // Bytes that are no text cost the names that have them, and no other.
+    assert_eq!(named(b"1002  AMD\n\t744c  N\xff\n"), None);
+    assert_eq!(
+        named(b"1002  A\xffMD\n\t744b  \xff\n\t744c  Navi 31\n").as_deref(),
+        Some("Navi 31")
+    );
+    let (long, notes) = name(&[&b"1002  AMD\n\t744c  "[..], &b"x".repeat(100_000)].concat());
+    assert_eq!((long.unwrap().len(), notes), (128, Vec::<String>::new()));
+}
+
+#[test]
+fn a_card_that_its_driver_could_not_start_is_noted() {
+    let tree = Tree::new();
+    tree.gpu(
+        "0000:01:00.0",
+        "0x030000\n",
+        ("0x10de", "0x2684"),
+        Some("nvidia"),
+    );
+    let (_, notes) = tree.read();
+    assert_eq!(notes, [] as [&str; 0], "no /proc/driver/nvidia at all");
+    tree.file(
+        "proc/driver/nvidia/gpus/0000:02:00.0/information",
+        "Model: \t\t NVIDIA GeForce RTX 4090\n",
+    );
+    let (facts, notes) = tree.read();
+    assert_noted(
+        &notes,
+        "proc/driver/nvidia/gpus/0000:01:00.0/information: is missing: the nvidia driver could not start the card; the card may not work",
+    );
+    assert_eq!(facts.gpus[0].name, None);
+    // Cut off.
+    tree.file("proc/driver/nvidia/gpus/0000:01:00.0/information", "Model:");
+    assert_eq!(tree.read().0.gpus[0].name, None);
+    tree.file(
+        "proc/driver/nvidia/gpus/0000:01:00.0/information",
+        "IRQ: 1\nModel: \t\t NVIDIA GeForce RTX 4090\n",
+    );
+    assert_eq!(
+        tree.read().0.gpus[0].name.as_deref(),
+        Some("NVIDIA GeForce RTX 4090")
+    );
+}
+
+#[test]
+fn a_broken_cdi_spec_hides_nothing_of_the_others() {
+    let tree = Tree::new();
+    tree.file(
+        "etc/cdi/nvidia.yaml",
+        "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: 0\n- name: all\n- name: GPU-6a3b2c1d-0000-1111-2222-333344445555\n",
+    )
+    .file("etc/cdi/cut.json", "{\"cdiVersion\": \"0.5.0\", \"ki")
+    .file("run/cdi/empty.json", "")
+    .file("run/cdi/bytes.yaml", b"\xff\xfe")
+    .dir("run/cdi/folder.json")
+    .link("run/cdi/gone.yaml", "nowhere")
+    .file("run/cdi/README", "no spec");
+    let (facts, notes) = tree.read();
+    let kinds: Vec<_> = facts.cdi.kinds.into_iter().collect();
+    assert_eq!(
+        kinds,
+        [(
+            "nvidia.com/gpu".to_owned(),
+            vec!["0".to_owned(), "all".to_owned()]
+        )]
+    );
+    let starts = [
+        "etc/cdi/cut.json: is no CDI spec in JSON: EOF",
+        "run/cdi/bytes.yaml: is no CDI spec in YAML: ",
+        "run/cdi/empty.json: is empty; CDI devices may be missing",
+        "run/cdi/folder.json: cannot be read: is a directory",
+        "run/cdi/gone.yaml: cannot be read: No such file",
+    ];
+    assert_eq!(notes.len(), starts.len(), "{notes:#?}");
+    for (note, start) in notes.iter().zip(starts) {
+        assert!(note.starts_with(start), "{note}");
+    }
+}

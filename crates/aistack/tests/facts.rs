@@ -63,7 +63,7 @@ fn json_is_the_same_each_time() {
     let first = facts_of("h100-server", dir.path(), &[]);
     assert_eq!((first.code, first.stderr.as_str()), (0, ""));
     let value: Value = serde_json::from_str(&first.stdout).unwrap();
-    assert_eq!(value["primaryGpu"], "0000:1b:00.0");
+    assert_eq!(value["primary"]["slot"], "0000:1b:00.0");
     assert_eq!(
         facts_of("h100-server", dir.path(), &[]).stdout,
         first.stdout
@@ -171,6 +171,99 @@ fn check_tells_drift() {
             root.display()
         )
     );
+}
+
+/// A report of nixos-facter for `nvidia-desktop`, as its version 1 writes them.
+fn report(device: &str, driver: &str) -> String {
+    format!(
+        r#"{{
+            "version": 1, "system": "x86_64-linux", "virtualisation": "none",
+            "hardware": {{ "graphics_card": [ {{
+                "index": 30, "attached_to": 12,
+                "bus_type": {{ "hex": "0004", "name": "PCI", "value": 4 }},
+                "slot": {{ "bus": 43, "number": 0 }},
+                "base_class": {{ "hex": "0003", "name": "Display controller", "value": 3 }},
+                "sub_class": {{ "hex": "0000", "name": "VGA compatible controller", "value": 0 }},
+                "vendor": {{ "hex": "10de", "name": "nVidia Corporation", "value": 4318 }},
+                "device": {{ "hex": "{device}", "name": "AD102", "value": 0 }},
+                "model": "nVidia VGA compatible controller",
+                "sysfs_id": "/devices/pci0000:00/0000:00:03.1/0000:2b:00.0",
+                "sysfs_bus_id": "0000:2b:00.0",
+                "driver": "{driver}", "driver_module": "{driver}"
+            }} ] }}
+        }}"#
+    )
+}
+
+#[test]
+fn a_report_of_facter_fills_and_is_overruled() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("facter.json");
+    let with = ["--facter", "facter.json"];
+    let alone = facts_of("nvidia-desktop", dir.path(), &[]);
+
+    // The same card and driver: nothing to say.
+    fs::write(&file, report("2684", "nvidia")).unwrap();
+    let answer = facts_of("nvidia-desktop", dir.path(), &with);
+    assert_eq!(
+        (answer.stdout.as_str(), answer.stderr.as_str()),
+        (alone.stdout.as_str(), "")
+    );
+
+    // Another driver, another card: the machine wins, and the difference is said.
+    for (report, words) in [
+        (
+            report("2684", "nouveau"),
+            "has the driver nouveau for the card in slot 0000:2b:00.0, now the driver nvidia is bound; the machine's own is used",
+        ),
+        (
+            report("2204", "nvidia"),
+            "has the card 10de:2204 in slot 0000:2b:00.0, where now 10de:2684 is; the machine's own is used",
+        ),
+    ] {
+        fs::write(&file, report).unwrap();
+        let answer = facts_of("nvidia-desktop", dir.path(), &with);
+        assert_eq!(answer.code, 0);
+        assert_eq!(answer.stdout, alone.stdout);
+        assert_eq!(
+            answer.stderr,
+            format!("aistack: note: facter.json: {words}\n")
+        );
+    }
+
+    // Where no bus can be seen the card is the report's.
+    fs::create_dir(dir.path().join("proc")).unwrap();
+    for name in ["cpuinfo", "meminfo"] {
+        fs::copy(
+            machine("nvidia-desktop").join("proc").join(name),
+            dir.path().join("proc").join(name),
+        )
+        .unwrap();
+    }
+    fs::write(&file, report("2684", "nvidia")).unwrap();
+    let answer = facts(dir.path(), &["--root", ".", "--facter", "facter.json"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    let value: Value = serde_json::from_str(&answer.stdout).unwrap();
+    let gpu = &value["gpus"][0];
+    assert_eq!(gpu["pciId"], "10de:2684");
+    assert_eq!(gpu["name"], "AD102");
+    assert_eq!(gpu["architecture"], "ada");
+    assert_eq!(value["backend"], "cuda");
+
+    for (content, words) in [
+        (None, "cannot read the report facter.json"),
+        (Some("{"), "is no report of nixos-facter"),
+        (Some(r#"{"schema": 1}"#), "missing field `hardware`"),
+    ] {
+        match content {
+            Some(content) => fs::write(&file, content).unwrap(),
+            None => fs::remove_file(&file).unwrap(),
+        }
+        let answer = facts_of("nvidia-desktop", dir.path(), &with);
+        assert_eq!((answer.code, answer.stdout.as_str()), (2, ""));
+        assert!(answer.stderr.contains(words), "{}", answer.stderr);
+        assert!(answer.stderr.contains("nixos-facter"), "{}", answer.stderr);
+    }
 }
 
 #[test]

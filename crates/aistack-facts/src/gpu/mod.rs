@@ -372,4 +372,88 @@ mod tests {
             assert_eq!(slot.as_deref(), chosen);
         }
     }
+
+    /// A library that knows one card.
+    struct Fake(Answer);
+
+    impl Nvml for Fake {
+        fn card(&mut self, slot: &str) -> Answer {
+            assert_eq!(slot, "0000:01:00.0");
+            self.0.clone()
+        }
+    }
+
+    #[test]
+    fn what_nvidias_library_says_of_memory() {
+        let root = tempfile::tempdir().unwrap();
+        let device = root.path().join("sys/bus/pci/devices/0000:01:00.0");
+        std::fs::create_dir_all(&device).unwrap();
+        for (name, text) in [
+            ("class", "0x030000"),
+            ("vendor", "0x10de"),
+            ("device", "0x3fff"),
+        ] {
+            std::fs::write(device.join(name), text).unwrap();
+        }
+        std::os::unix::fs::symlink("drivers/nvidia", device.join("driver")).unwrap();
+        let said = |answer| {
+            let mut reader = Reader::open(root.path()).unwrap();
+            let gpu = read(&mut reader, None, &mut Fake(answer), None).remove(0);
+            let capability = gpu.nvidia.unwrap().compute_capability;
+            (gpu.vram_mib, gpu.vram_reason, capability)
+        };
+        let known = |memory_bytes| Answer::Card {
+            memory_bytes,
+            capability: Some("13.0".to_owned()),
+        };
+        assert_eq!(
+            said(known(Some(24_564 << 20))),
+            (Some(24_564), None, Some("13.0".to_owned()))
+        );
+        assert_eq!(
+            said(known(None)),
+            (
+                None,
+                Some("it shares the main memory".to_owned()),
+                Some("13.0".to_owned())
+            )
+        );
+        let why = "NVIDIA's library says: the GPU is lost".to_owned();
+        assert_eq!(said(Answer::Silent(why.clone())), (None, Some(why), None));
+    }
+
+    #[test]
+    fn the_choice_counts_memory_and_capability_among_equals() {
+        let card = |slot: &str, id: &str, vram_mib| Gpu {
+            vram_mib,
+            ..card(slot, 0x0300, id, Some("nvidia"))
+        };
+        let primary = |gpus: &[Gpu]| choose(gpus).primary.unwrap();
+        // An RTX 4060 and an RTX 3090.
+        let (small, large) = ("10de:2882", "10de:2204");
+        let chosen = primary(&[
+            card("0000:01:00.0", small, Some(8188)),
+            card("0000:02:00.0", large, Some(24_576)),
+        ]);
+        assert_eq!(chosen.slot, "0000:02:00.0");
+        assert_eq!(
+            chosen.reason,
+            "of the GPUs that engines can use: it has the most memory"
+        );
+        // Before the driver tells of all of them, the newer one.
+        for vram in [None, Some(24_576)] {
+            let chosen = primary(&[
+                card("0000:01:00.0", large, vram),
+                card("0000:02:00.0", small, None),
+            ]);
+            assert_eq!(chosen.slot, "0000:02:00.0");
+            assert!(chosen.reason.ends_with("the highest compute capability"));
+        }
+        let chosen = primary(&[
+            card("0000:01:00.0", large, None),
+            card("0000:02:00.0", large, None),
+        ]);
+        assert_eq!(chosen.slot, "0000:01:00.0");
+        assert!(chosen.reason.ends_with("it has the lowest slot"));
+    }
 }

@@ -19,6 +19,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
 
+    /// Fill what can't be seen here from a report of nixos-facter; what differs is noted
+    #[arg(long, value_name = "FILE")]
+    facter: Option<PathBuf>,
+
     /// Print Nix text instead of JSON
     #[arg(long)]
     nix: bool,
@@ -44,14 +48,20 @@ pub fn run(args: &Args) -> Result<Verdict> {
         None => None,
     };
 
-    let reading = aistack_facts::read(&args.root)?;
+    let report = args
+        .facter
+        .as_deref()
+        .map(aistack_facts::Report::load)
+        .transpose()?;
+
+    let reading = aistack_facts::read_with(&args.root, report.as_ref())?;
     for note in &reading.notes {
         let _ = writeln!(io::stderr(), "aistack: note: {note}");
     }
     let facts = &reading.facts;
 
     if let Some((path, declared)) = declared {
-        return check(path, &args.root, &declared, facts);
+        return check(path, args, &declared, facts);
     }
     let text = if args.nix {
         aistack_facts::nix::print_facts(facts).context("cannot print the facts as Nix text")?
@@ -72,7 +82,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
 }
 
 /// Prints the differences as a list, and how to declare the machine as it is.
-fn check(path: &Path, root: &Path, declared: &serde_json::Value, facts: &Facts) -> Result<Verdict> {
+fn check(path: &Path, args: &Args, declared: &serde_json::Value, facts: &Facts) -> Result<Verdict> {
     let differences = aistack_facts::drift(declared, facts);
     let path = path.display();
     let count = match differences.len() {
@@ -87,14 +97,17 @@ fn check(path: &Path, root: &Path, declared: &serde_json::Value, facts: &Facts) 
         .iter()
         .flat_map(|difference| ["  ".to_owned(), difference.to_string(), "\n".to_owned()])
         .collect();
-    let root = match root.to_str() {
+    let mut again = match args.root.to_str() {
         Some("/") => String::new(),
-        _ => format!("--root {} ", root.display()),
+        _ => format!("--root {} ", args.root.display()),
     };
+    if let Some(report) = &args.facter {
+        again.push_str(&format!("--facter {} ", report.display()));
+    }
     print(&format!(
         "{path}: {count} not as declared (declared → now)\n\
          {list}\
-         To declare the machine as it is now: aistack facts {root}-o {path}\n"
+         To declare the machine as it is now: aistack facts {again}-o {path}\n"
     ))?;
     Ok(Verdict::Differs)
 }
