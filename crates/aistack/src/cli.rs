@@ -33,6 +33,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Facts(commands::facts::Args),
+    Fit(commands::fit::Args),
     Init(commands::init::Args),
     Status(commands::status::Args),
     Check(commands::check::Args),
@@ -48,6 +49,7 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Facts(args) => commands::facts::run(&args),
+        Command::Fit(args) => commands::fit::run(&args),
         Command::Init(args) => commands::init::run(&args),
         Command::Status(args) => commands::status::run(&args),
         Command::Check(args) => commands::check::run(&args),
