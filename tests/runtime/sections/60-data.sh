@@ -65,7 +65,7 @@ section_reboot() {
     "$RIG/machine" reboot
     [ "$SCOPE" = system ] || expect "$SNAP reboot: the user's manager runs without a login" within 20 no_login
     all_healthy reboot 120
-    expect "$SNAP reboot: aistack check agrees" within 10 owner aistack check
+    expect "$SNAP reboot: aistack check agrees" within 10 check_agrees
     read_markers reboot
 }
 
