@@ -2,7 +2,13 @@
 //!
 //! The trees are laid by each test, so that what matters stands beside what is
 //! expected of it. What is in the files is in the kernel's and podman's formats.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::format_collect,
+    clippy::format_push_string,
+    clippy::single_match_else
+)]
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};

@@ -1,5 +1,7 @@
 //! `aistack ports`: who listens, against what is declared.
 
+mod scan;
+
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -29,10 +31,14 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// address, unknown (whoever has it could not be seen). Ports that only firewall
 /// rules forward, without a socket, are not seen.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Exit codes: 0 a switch would not clash and what runs is as declared, 1 otherwise, \
 2 could not run. With --wait-free: 0 the port is free, 1 it is still taken.")]
 pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Read this stack.json (may be given more than once) [default: the system's
     /// and the user's, where they exist]
     #[arg(long = "stack", value_name = "FILE", conflicts_with_all = ["user", "system"])]
@@ -82,6 +88,11 @@ pub struct Args {
     timeout: Option<Duration>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Scan(scan::Args),
+}
+
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
@@ -112,6 +123,9 @@ struct WaitReport {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Verdict> {
+    if let Some(Command::Scan(args)) = &args.command {
+        return scan::run(args);
+    }
     if let Some((port, protocol)) = args.wait_free {
         return wait_free(args, port, protocol);
     }

@@ -1,0 +1,445 @@
+//! Finds ports that a tree of Nix files claims twice, without evaluating it.
+//!
+//! Every `.nix` file is parsed; options that are known to listen ([`paths`]) and
+//! whose value is written out, or bound to a name in the same file, are claims. Two
+//! claims are compared only when they are certainly for one host at one time: they
+//! stand in one file for one host under the same conditions, or in files that one
+//! file imports in any case, without conditions. What the two sides can't be told
+//! to share is left alone: a report that is wrong costs more than one that is
+//! missing.
+
+mod compare;
+mod paths;
+mod resolve;
+mod strings;
+mod walk;
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+
+use ignore::{WalkBuilder, WalkState};
+use rayon::prelude::*;
+use rnix::TextSize;
+use serde::Serialize;
+
+use crate::compare::Node;
+use crate::walk::FileFacts;
+
+/// The largest file that is parsed, in bytes; larger ones are generated data.
+const LARGEST: u64 = 1024 * 1024;
+
+/// Bytes of stack for a thread. The parser limits its own depth, but a chain of
+/// operators is as deep a tree as it is long, and a tree is dropped by recursion: this
+/// is enough for [`LARGEST`] bytes of them. Only what is used is ever real memory.
+const STACK: usize = 256 * 1024 * 1024;
+
+/// Folders whose files are about no host: they are parsed and not compared.
+const ASIDE: [&str; 8] = [
+    "test",
+    "tests",
+    "example",
+    "examples",
+    "fixtures",
+    "testdata",
+    "snapshots",
+    "samples",
+];
+
+/// Why nothing could be scanned.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The folder isn't there or can't be listed.
+    #[error("{} cannot be scanned: {cause}; name a folder with Nix files", path.display())]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// There is nothing to read.
+    #[error("{} has no .nix file that could be read", path.display())]
+    Nothing {
+        /// The folder.
+        path: PathBuf,
+        /// What was wrong with those that are there.
+        problems: Vec<Problem>,
+    },
+    /// No threads could be started.
+    #[error("no threads could be started")]
+    Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+/// Transport protocol of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+/// What a scan found.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    /// Ports that are claimed twice or more.
+    pub duplicates: Vec<Duplicate>,
+    /// Files that could not be read or parsed.
+    pub problems: Vec<Problem>,
+    /// How many files were parsed.
+    pub files: usize,
+    /// How many of them are in folders of tests and examples, which aren't compared.
+    pub aside: usize,
+    /// How many claims have a known port.
+    pub claims: usize,
+    /// How many options that claim a port have one that must be computed.
+    pub computed: usize,
+    /// How many ports firewall lists open; an opening is no claim.
+    pub openings: usize,
+}
+
+/// One port and everything that claims it on one host.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Duplicate {
+    /// The port; the first that they share.
+    pub port: u16,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The claims, in order of file and line.
+    pub claims: Vec<Claim>,
+}
+
+/// A claim and where it stands.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// The option.
+    pub option: String,
+    /// Path of the file below the folder.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Column after the end, where it ends in the same line.
+    pub end_column: usize,
+    /// The line's text.
+    pub excerpt: String,
+}
+
+/// A file that was passed over.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Problem {
+    /// Path of the file below the folder.
+    pub file: PathBuf,
+    /// Line, from 1, where it is known.
+    pub line: Option<usize>,
+    /// Column, from 1.
+    pub column: Option<usize>,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Scans every `.nix` file below `directory` that `.gitignore` doesn't exclude.
+///
+/// # Errors
+/// When the folder can't be listed or no file in it could be read and parsed.
+pub fn scan(directory: &Path) -> Result<Report, ScanError> {
+    let unreadable = |cause| ScanError::Unreadable {
+        path: directory.to_owned(),
+        cause,
+    };
+    if !fs::metadata(directory).map_err(unreadable)?.is_dir() {
+        return Err(unreadable(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
+    let (paths, mut problems) = list(directory);
+    let read: Vec<Result<(PathBuf, String, FileFacts), Problem>> = pool.install(|| {
+        paths
+            .into_par_iter()
+            .map(|path| {
+                let below = path.strip_prefix(directory).unwrap_or(&path).to_owned();
+                read(&path)
+                    .map(|(text, facts)| (below.clone(), text, facts))
+                    .map_err(|problem| problem.of(below))
+            })
+            .collect()
+    });
+    let mut files = Vec::new();
+    for one in read {
+        match one {
+            Ok(file) => files.push(file),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.sort_by(|a, b| a.file.cmp(&b.file));
+    if files.is_empty() {
+        return Err(ScanError::Nothing {
+            path: directory.to_owned(),
+            problems,
+        });
+    }
+    Ok(report(files, problems))
+}
+
+/// Every `.nix` file, in order, and what could not be listed.
+fn list(directory: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    WalkBuilder::new(directory)
+        // A tree that isn't a repository may have a .gitignore all the same.
+        .require_git(false)
+        .build_parallel()
+        .run(|| {
+            let sender = sender.clone();
+            Box::new(move |entry| {
+                let found = match entry {
+                    Ok(entry) => {
+                        let is_nix = entry.path().extension().is_some_and(|end| end == "nix")
+                            && entry.file_type().is_some_and(|kind| kind.is_file());
+                        is_nix.then(|| Ok(entry.into_path()))
+                    }
+                    Err(error) => Some(Err(Problem {
+                        file: PathBuf::new(),
+                        line: None,
+                        column: None,
+                        message: error.to_string(),
+                    })),
+                };
+                // The receiver outlives the walk.
+                if let Some(found) = found {
+                    drop(sender.send(found));
+                }
+                WalkState::Continue
+            })
+        });
+    drop(sender);
+    let (mut paths, mut problems) = (Vec::new(), Vec::new());
+    for found in receiver {
+        match found {
+            Ok(path) => paths.push(path),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    paths.sort_unstable();
+    (paths, problems)
+}
+
+struct Fault {
+    place: Option<(usize, usize)>,
+    message: String,
+}
+
+impl Fault {
+    fn of(self, file: PathBuf) -> Problem {
+        Problem {
+            file,
+            line: self.place.map(|(line, _)| line),
+            column: self.place.map(|(_, column)| column),
+            message: self.message,
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<(String, FileFacts), Fault> {
+    let fault = |message: String| Fault {
+        place: None,
+        message,
+    };
+    let unreadable = |error: io::Error| fault(format!("cannot be read: {error}"));
+    let mut bytes = Vec::new();
+    fs::File::open(path)
+        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(fault(format!(
+            "is larger than {} MiB, so it is no configuration",
+            LARGEST / 1024 / 1024
+        )));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| fault("is not UTF-8".to_owned()))?;
+    let facts = parse(&text)?;
+    // Only claims need the text again, for their lines.
+    let text = if facts.claims.is_empty() {
+        String::new()
+    } else {
+        text
+    };
+    Ok((text, facts))
+}
+
+fn parse(text: &str) -> Result<FileFacts, Fault> {
+    let parsed = rnix::Root::parse(text);
+    if let Some(error) = parsed.errors().first() {
+        return Err(Fault {
+            place: offset(error).map(|at| {
+                let (line, column, _) = locate(text, at);
+                (line, column)
+            }),
+            message: format!("cannot be parsed: {error}"),
+        });
+    }
+    let may_matter = [
+        "port",
+        "Port",
+        "PORT",
+        "ublish",
+        "ExecStart",
+        "listenStr",
+        "modules",
+    ]
+    .iter()
+    .any(|word| text.contains(word));
+    Ok(if may_matter {
+        walk::facts(&parsed.tree())
+    } else {
+        FileFacts::default()
+    })
+}
+
+fn offset(error: &rnix::ParseError) -> Option<TextSize> {
+    use rnix::ParseError as E;
+    match error {
+        E::Unexpected(at) | E::UnexpectedExtra(at) | E::UnexpectedDoubleBind(at) => {
+            Some(at.start())
+        }
+        E::UnexpectedWanted(_, at, _) | E::DuplicatedArgs(at, _) => Some(at.start()),
+        _ => None,
+    }
+}
+
+/// Line and column from 1, and the line's text.
+fn locate(text: &str, at: TextSize) -> (usize, usize, &str) {
+    let at = usize::from(at).min(text.len());
+    let before = text.get(..at).unwrap_or_default();
+    let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text
+        .get(begin..)
+        .unwrap_or_default()
+        .lines()
+        .next()
+        .unwrap_or_default();
+    (
+        before.matches('\n').count() + 1,
+        text.get(begin..at).unwrap_or_default().chars().count() + 1,
+        line,
+    )
+}
+
+fn report(files: Vec<(PathBuf, String, FileFacts)>, problems: Vec<Problem>) -> Report {
+    let numbers: HashMap<PathBuf, usize> = files
+        .iter()
+        .enumerate()
+        .map(|(number, (path, ..))| (path.clone(), number))
+        .collect();
+    let mut texts = Vec::with_capacity(files.len());
+    let mut nodes = Vec::with_capacity(files.len());
+    for (path, text, facts) in files {
+        let number = |target: &String| {
+            let path = join(path.parent()?, target)?;
+            numbers
+                .get(&path)
+                .or_else(|| numbers.get(&path.join("default.nix")))
+                .copied()
+        };
+        let aside = path.parent().is_some_and(|folder| {
+            folder.components().any(|part| {
+                part.as_os_str()
+                    .to_str()
+                    .is_some_and(|part| ASIDE.contains(&part))
+            })
+        });
+        nodes.push(Node {
+            imports: facts.imports.iter().filter_map(number).collect(),
+            hosts: facts
+                .hosts
+                .iter()
+                .map(|(frame, paths)| (frame.clone(), paths.iter().filter_map(number).collect()))
+                .collect(),
+            facts,
+            aside,
+        });
+        texts.push((path, text));
+    }
+    let duplicates = compare::duplicates(&nodes)
+        .into_iter()
+        .filter_map(|ids| duplicate(&ids, &nodes, &texts))
+        .collect();
+    let count = |of: fn(&FileFacts) -> usize| {
+        nodes
+            .iter()
+            .filter(|node| !node.aside)
+            .map(|node| of(&node.facts))
+            .sum()
+    };
+    Report {
+        duplicates,
+        problems,
+        files: nodes.len(),
+        aside: nodes.iter().filter(|node| node.aside).count(),
+        claims: count(|facts| facts.claims.len()),
+        computed: count(|facts| facts.computed),
+        openings: count(|facts| facts.openings),
+    }
+}
+
+/// A path in a file, relative to the file's folder, without `.` and `..`. None: it
+/// leaves the tree.
+fn join(folder: &Path, target: &str) -> Option<PathBuf> {
+    let mut path = folder.to_owned();
+    for part in Path::new(target).components() {
+        match part {
+            Component::Normal(part) => path.push(part),
+            Component::CurDir => {}
+            Component::ParentDir => {
+                if !path.pop() {
+                    return None;
+                }
+            }
+            Component::RootDir | Component::Prefix(_) => return None,
+        }
+    }
+    Some(path)
+}
+
+fn duplicate(
+    ids: &[compare::Id],
+    nodes: &[Node],
+    texts: &[(PathBuf, String)],
+) -> Option<Duplicate> {
+    let mut port = 0;
+    let mut protocol = Protocol::Tcp;
+    let mut claims = Vec::new();
+    for &(file, at) in ids {
+        let raw = nodes.get(file)?.facts.claims.get(at)?;
+        let (path, text) = texts.get(file)?;
+        port = port.max(raw.ports.first);
+        protocol = raw.ports.protocol;
+        let (line, column, excerpt) = locate(text, raw.start);
+        let (end_line, end_column, _) = locate(text, raw.end);
+        let user = raw.user.as_ref();
+        claims.push(Claim {
+            option: user.map_or_else(String::new, |user| format!("home-manager.users.{user}."))
+                + &raw.option.join("."),
+            file: path.clone(),
+            line,
+            column,
+            end_column: if end_line == line {
+                end_column
+            } else {
+                excerpt.chars().count() + 1
+            },
+            excerpt: excerpt.to_owned(),
+        });
+    }
+    claims.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    Some(Duplicate {
+        port,
+        protocol,
+        claims,
+    })
+}
