@@ -105,6 +105,8 @@ pub struct Devices {
     kinds: BTreeMap<String, BTreeMap<String, Definition>>,
     /// What could not be used.
     pub notes: Vec<Note>,
+    /// The folders that are there, each with the number of its specs.
+    pub folders: Vec<(&'static str, usize)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,6 +138,7 @@ impl Devices {
                 }
             };
             names.retain(|name| Format::of(name).is_some());
+            all.folders.push((folder, names.len()));
             names.sort_unstable();
             if names.len() > MAX_FILES {
                 all.note(

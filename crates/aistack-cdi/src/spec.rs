@@ -23,11 +23,9 @@ impl Format {
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         match name.rsplit_once('.') {
-            // A hidden file is one that is still being written.
-            Some(("", _)) | None => None,
             Some((_, "json")) => Some(Self::Json),
             Some((_, "yaml")) => Some(Self::Yaml),
-            Some(_) => None,
+            _ => None,
         }
     }
 }
@@ -150,8 +148,8 @@ fn from_yaml(bytes: &[u8]) -> Result<Written, SpecError> {
             max_aliases: 64,
             max_anchors: 64,
             max_depth: 32,
-            max_events: 400_000,
-            max_nodes: 200_000,
+            max_events: 200_000,
+            max_nodes: 100_000,
             max_documents: 2,
         },
         with_snippet: false,

@@ -5,7 +5,8 @@
 //! So paths are resolved with `openat2(2)` and `RESOLVE_IN_ROOT`, as in a chroot.
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufReader, Read as _, Take};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
@@ -173,6 +174,17 @@ impl Reader {
                 return Ok(bytes);
             }
         }
+    }
+
+    /// A regular file, to be read line by line and not to its end.
+    pub(crate) fn lines(&self, path: &str) -> io::Result<BufReader<Take<File>>> {
+        let file = self.open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+        if kind != FileType::RegularFile {
+            return Err(io::Error::other(format!("is {}", name_of(kind))));
+        }
+        let file = File::from(file).take(MAX_LEN as u64);
+        Ok(BufReader::with_capacity(64 * 1024, file))
     }
 
     /// A text file that a machine need not have: `None` when it is missing,

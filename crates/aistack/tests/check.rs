@@ -393,3 +393,124 @@ fn the_default_files_are_looked_for_in_both_scopes() {
     let (_, out, _) = run(&["--user"]);
     assert!(!out.contains("local-ai-a.service") && out.contains("local-ai-b.service"));
 }
+
+/// A service with an engine's image that was given a GPU.
+fn engine(name: &str, image: &str, at: SocketAddr) -> Value {
+    let mut service = web(name, at);
+    service["image"]["name"] = json!(image);
+    service["gpu"] = json!({ "backend": "cuda", "devices": ["nvidia.com/gpu=all"] });
+    service
+}
+
+/// A process of a unit below the machine's root, with a file open.
+fn process(machine: &Machine, pid: u32, unit: &str, open: &str) {
+    machine.write(
+        &format!("root/proc/{pid}/cgroup"),
+        &format!("0::/system.slice/{unit}/libpod-payload-1\n"),
+    );
+    let files = machine.path(&format!("root/proc/{pid}/fd"));
+    fs::create_dir_all(&files).unwrap();
+    std::os::unix::fs::symlink(open, files.join("3")).unwrap();
+}
+
+/// A server that answers every GET with a body.
+fn body_server(body: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            drop(stream.read(&mut [0; 4096]));
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+            drop(stream.write_all(format!("{head}{body}").as_bytes()));
+        }
+    });
+    address
+}
+
+#[test]
+fn an_engine_that_fell_back_to_the_processor_is_found() {
+    let machine = Machine::new();
+    machine.write("root/proc/net/tcp", "  sl  local_address\n");
+    let at = http_server("200 OK", Duration::ZERO);
+    let llama = "ghcr.io/ggml-org/llama.cpp";
+    let run = |service: Value, unit: &str| {
+        let stack = stack(&[(unit, service)]);
+        let root = machine.path("root");
+        let (_, out, _) = check(
+            &machine,
+            &stack,
+            &["--root", root.to_str().unwrap(), "--json"],
+        );
+        let report: Value = serde_json::from_str(&out).unwrap();
+        let checks = report["checks"].as_array().unwrap();
+        checks
+            .iter()
+            .find(|check| check["kind"] == "device")
+            .cloned()
+    };
+
+    // By its open files, since the log says nothing.
+    machine.write("logs/local-ai-a", "srv  llama_server: model loaded\n");
+    process(&machine, 10, "local-ai-a.service", "/dev/nvidia-uvm");
+    let row = run(engine("a", llama, at), "a").unwrap();
+    assert_eq!(row["finding"], "ok", "{row}");
+    assert_eq!(row["subject"], "CUDA");
+    assert_eq!(
+        row["message"],
+        "computes on the GPU: its processes have /dev/nvidia-uvm open"
+    );
+
+    process(&machine, 11, "local-ai-b.service", "/dev/null");
+    machine.write("logs/local-ai-b", "srv  llama_server: model loaded\n");
+    let row = run(engine("b", llama, at), "b").unwrap();
+    assert_eq!(row["finding"], "not-ok", "{row}");
+    assert_eq!(
+        row["message"],
+        "computes on the processor, though a GPU is declared: none of its processes has a GPU's \
+         device node open, though its model is loaded"
+    );
+    let hint = row["hint"].as_str().unwrap();
+    assert!(hint.contains("services.aiStack.b.gpus = [ ]"), "{hint}");
+
+    // By its log, whatever is open.
+    process(&machine, 12, "local-ai-c.service", "/dev/nvidia-uvm");
+    machine.write(
+        "logs/local-ai-c",
+        "load_tensors: offloaded 0/33 layers to GPU\n",
+    );
+    let row = run(engine("c", llama, at), "c").unwrap();
+    assert_eq!(row["finding"], "not-ok", "{row}");
+
+    // By its API.
+    process(&machine, 13, "local-ai-d.service", "/dev/null");
+    let ollama = "docker.io/ollama/ollama";
+    for (body, finding) in [
+        (
+            r#"{"models":[{"name":"m","size":10,"size_vram":10}]}"#,
+            "ok",
+        ),
+        (
+            r#"{"models":[{"name":"m","size":10,"size_vram":0}]}"#,
+            "not-ok",
+        ),
+        (r#"{"models":[]}"#, "skipped"),
+    ] {
+        let row = run(engine("d", ollama, body_server(body)), "d").unwrap();
+        assert_eq!(row["finding"], finding, "{row}");
+    }
+
+    // Not asked, where the processor was declared.
+    let mut processor = engine("b", llama, at);
+    processor["gpu"] = json!({ "backend": "cpu", "devices": [] });
+    assert_eq!(run(processor, "b"), None);
+    // What can't be seen is not wrong.
+    let row = run(engine("gone", llama, at), "gone").unwrap();
+    assert_eq!(
+        (&row["finding"], &row["message"]),
+        (
+            &json!("skipped"),
+            &json!("what it computes on is unknown: it has no processes")
+        )
+    );
+}

@@ -216,3 +216,136 @@ fn what_can_not_run_is_two() {
         2
     );
 }
+
+/// Runs `prestart` with a service that was given devices, below `root`.
+fn with_devices(machine: &Machine, devices: &[&str], scope: &str) -> (i32, String, Duration) {
+    let mut declared = service("x");
+    declared["gpu"] = json!({ "backend": "cuda", "devices": devices });
+    let mut stack = stack(&[("x", declared)]);
+    if scope == "user" {
+        stack["scope"] = json!("user");
+        stack["user"] = json!(fakes::user());
+    }
+    let file = machine.stack(&stack);
+    let root = machine.path("root");
+    fs::create_dir_all(&root).unwrap();
+    let start = Instant::now();
+    let (code, _, error) = outcome(machine.aistack(&[
+        "prestart",
+        "x",
+        "--stack",
+        file.to_str().unwrap(),
+        "--root",
+        root.to_str().unwrap(),
+    ]));
+    (code, error, start.elapsed())
+}
+
+const SPEC: &str =
+    "cdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n- name: \"0\"\n- name: all\n";
+
+#[test]
+fn devices_that_are_there_cost_no_time() {
+    let machine = Machine::new();
+    machine.write("root/etc/cdi/nvidia.yaml", SPEC);
+    machine.write("root/dev/kfd", "");
+    machine.write("root/dev/dri/renderD128", "");
+    for scope in ["system", "user"] {
+        let (code, error, took) = with_devices(
+            &machine,
+            &[
+                "nvidia.com/gpu=all",
+                "/dev/kfd",
+                "/dev/dri:/dev/dri:rw",
+                "-/dev/absent",
+            ],
+            scope,
+        );
+        assert_eq!((code, error.as_str()), (0, ""));
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[test]
+fn a_cdi_spec_that_is_written_while_the_machine_boots_is_waited_for() {
+    let machine = Machine::new();
+    let path = machine.path("root/var/run/cdi/nvidia.json");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    // Half of it first, as a generator that doesn't rename its file does.
+    fs::write(&path, "{\"cdiVersion\":\"0.5.0\",").unwrap();
+    let writer = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(1500));
+        let spec = r#"{"cdiVersion":"0.5.0","kind":"nvidia.com/gpu","devices":[{"name":"all"}]}"#;
+        fs::write(path, spec).unwrap();
+    });
+    let (code, error, took) = with_devices(&machine, &["nvidia.com/gpu=all"], "system");
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(took >= Duration::from_millis(1400), "{took:?}");
+    assert!(took < Duration::from_secs(9), "{took:?}");
+    writer.join().unwrap();
+}
+
+#[test]
+fn devices_that_stay_away_are_named_with_the_fix() {
+    let machine = Machine::new();
+    machine.write("root/etc/cdi/nvidia.yaml", SPEC);
+    machine.write("root/etc/cdi/cut.json", "{");
+    machine.write("root/dev/dri/card0", "");
+    let (code, error, took) = with_devices(
+        &machine,
+        &[
+            "nvidia.com/gpu=3",
+            "amd.com/gpu=all",
+            "example.com/tpu=x",
+            "/dev/kfd",
+            "/dev/dri",
+        ],
+        "system",
+    );
+    assert_eq!(code, 1);
+    assert!(took >= Duration::from_secs(10), "{took:?}");
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    let lines: Vec<&str> = error.lines().collect();
+    assert_eq!(lines.len(), 5, "{error}");
+    assert_eq!(
+        lines[0],
+        "aistack: x can't start: GPU nvidia.com/gpu=3: no CDI spec defines it. Looked in /etc/cdi \
+         (2 specs) and /var/run/cdi (does not exist), which define nvidia.com/gpu=0, \
+         nvidia.com/gpu=all. Not usable: /etc/cdi/cut.json: is no CDI spec in JSON: EOF while \
+         parsing an object at line 1 column 1. On NixOS set \
+         hardware.nvidia-container-toolkit.enable = true and run `systemctl restart \
+         nvidia-container-toolkit-cdi-generator`; elsewhere run `nvidia-ctk cdi generate \
+         --output=/etc/cdi/nvidia.yaml` (waited 10 s)"
+    );
+    for (line, words) in [
+        (lines[1], "amd-ctk cdi generate"),
+        (lines[2], "example.com/tpu write them"),
+        (
+            lines[3],
+            "GPU /dev/kfd: does not exist; the kernel's amdgpu driver makes it",
+        ),
+        (lines[4], "GPU /dev/dri: has no render node"),
+    ] {
+        assert!(line.contains(words), "{line}");
+    }
+}
+
+#[test]
+fn a_node_that_this_user_may_not_use_names_the_group() {
+    // Root may use everything.
+    if fakes::user() == "root" {
+        return;
+    }
+    let machine = Machine::new();
+    let node = machine.write("root/dev/kfd", "");
+    let gid = node.metadata().unwrap().gid();
+    machine.write("root/etc/group", &format!("root:x:0:\nrender:x:{gid}:\n"));
+    fs::set_permissions(&node, PermissionsExt::from_mode(0o060)).unwrap();
+    let (code, error, took) = with_devices(&machine, &["/dev/kfd"], "user");
+    assert_eq!(code, 1);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(error.contains("the group render may"), "{error}");
+    assert!(error.contains("sudo usermod -aG render"), "{error}");
+    // The system's containers are root's.
+    assert_eq!(with_devices(&machine, &["/dev/kfd"], "system").0, 0);
+}

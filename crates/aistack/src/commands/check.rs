@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use aistack_device::{Device, Engine, Machine, Owner, Question};
 use aistack_host::command::below;
 use aistack_host::directory::{self, DirectoryError};
 use aistack_host::scope::{ScopeError, UserScope};
@@ -11,7 +12,7 @@ use aistack_host::sockets::{Exposure, Listening, SocketsError};
 use aistack_host::systemd::UnitState;
 use aistack_host::users;
 use aistack_probe::{Outcome, ProbeError};
-use aistack_stack::{DataDirectory, Port, Probe, Scope, Service};
+use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -24,8 +25,9 @@ use crate::cli::Verdict;
 ///
 /// For each service: its unit is active, its ports listen on the declared
 /// addresses and no wider ones, its health probe is answered, its data
-/// directories are there. For a user's stack also what rootless containers need
-/// of the host. All probes run at the same time.
+/// directories are there, and an engine that was given a GPU computes on it. For
+/// a user's stack also what rootless containers need of the host. All probes run
+/// at the same time.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 everything is as declared, 1 something is not, 2 could not run."
@@ -68,6 +70,8 @@ enum Kind {
     Unit,
     Port,
     Health,
+    /// What an engine computes on.
+    Device,
     Data,
 }
 
@@ -78,6 +82,7 @@ impl Kind {
             Self::Unit => "unit",
             Self::Port => "port",
             Self::Health => "health",
+            Self::Device => "device",
             Self::Data => "data",
         }
     }
@@ -181,6 +186,7 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
         .filter_map(|(_, service)| service.health.as_ref())
         .collect();
     let root = selection.root.as_path();
+    let machine = Machine::new(root, search_path(), limit);
 
     thread::scope(|threads| {
         let units: Vec<_> = stacks
@@ -206,6 +212,23 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
                 .collect();
             (Listening::read(root), hosts)
         });
+        let mut devices = stacks
+            .iter()
+            .zip(&chosen)
+            .flat_map(|(loaded, services)| {
+                let owner = match loaded.stack.scope {
+                    Scope::System => Owner::System,
+                    Scope::User => Owner::User(users::effective_uid()),
+                };
+                services.iter().map(move |(_, service)| (owner, *service))
+            })
+            .filter(|(_, service)| wants_gpu(service))
+            .map(|(owner, service)| {
+                let machine = &machine;
+                threads.spawn(move || used_device(machine, owner, service))
+            })
+            .collect::<Vec<_>>()
+            .into_iter();
         let mut outcomes = aistack_probe::run_all(&probes, limit).into_iter();
 
         let ended = "the thread that asked ended early";
@@ -260,6 +283,18 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
                     );
                     check.latency_ms = Some((latency.as_secs_f64() * 1e5).round() / 1e2);
                     checks.push(check);
+                }
+                if let Some(declared) = &service.gpu
+                    && let Some(device) = wants_gpu(service).then(|| devices.next()).flatten()
+                {
+                    let device = device
+                        .join()
+                        .unwrap_or_else(|_| Device::Unknown(ended.to_owned()));
+                    checks.push(check(
+                        Kind::Device,
+                        backend_name(declared.backend).to_owned(),
+                        computes_on(scope, service, device),
+                    ));
                 }
                 for declared in &service.data {
                     checks.push(check(
@@ -406,6 +441,63 @@ fn health(scope: Scope, service: &Service, outcome: Outcome) -> Found {
             };
             Found::Bad(error.to_string(), Some(hint))
         }
+    }
+}
+
+/// Whether a GPU was declared for it; what is declared to compute on the
+/// processor can't silently fall back to it.
+fn wants_gpu(service: &Service) -> bool {
+    service
+        .gpu
+        .as_ref()
+        .is_some_and(|gpu| gpu.backend != Backend::Cpu)
+}
+
+fn backend_name(backend: Backend) -> &'static str {
+    match backend {
+        Backend::Cuda => "CUDA",
+        Backend::Rocm => "ROCm",
+        Backend::Vulkan => "Vulkan",
+        Backend::Sycl => "SYCL",
+        Backend::Cpu => "CPU",
+    }
+}
+
+/// Asks what the engine computes on.
+fn used_device(machine: &Machine, owner: Owner, service: &Service) -> Device {
+    let health = match &service.health {
+        Some(Probe::Http(probe)) => Some(probe.url.as_str()),
+        _ => None,
+    };
+    let api = service
+        .ports
+        .iter()
+        .find(|port| port.name == "http")
+        .map(|port| format!("http://{}", port.socket()));
+    let question = Question {
+        engine: Engine::of_image(&service.image.name),
+        unit: &service.unit,
+        container: &service.container,
+        owner,
+        api: api.as_deref(),
+        health,
+    };
+    aistack_device::ask(&question, machine)
+}
+
+fn computes_on(scope: Scope, service: &Service, device: Device) -> Found {
+    match device {
+        Device::Gpu(why) => Found::Well(format!("computes on the GPU: {why}")),
+        Device::Unknown(why) => Found::Unseen(format!("what it computes on is unknown: {why}")),
+        Device::Cpu(why) => Found::Bad(
+            format!("computes on the processor, though a GPU is declared: {why}"),
+            Some(format!(
+                "`aistack facts` says what the GPU lacks; {}; {}.gpus = [ ] if the processor is \
+                 meant",
+                journal(scope, service),
+                service.option
+            )),
+        ),
     }
 }
 

@@ -1,7 +1,7 @@
 //! `aistack prestart`: what must hold before a container starts.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,8 @@ use aistack_host::sockets::{Transport, try_bind};
 use aistack_stack::{Port, Protocol, Scope, Secret, Service, Stack};
 use anyhow::Result;
 
-use super::select::{self, Loaded, search_path, user_flag};
+use super::gpu;
+use super::select::{self, Loaded, current_user, search_path, user_flag};
 use crate::cli::Verdict;
 
 /// How long ports may stay taken: the unit's last container may still be
@@ -22,8 +23,9 @@ const PORT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Verify what a service needs before its container starts, and hand its secrets to podman
 ///
-/// Runs before the container in its unit. Secrets, data directories, files
-/// and ports are looked at; every problem is printed, with the option to change.
+/// Runs before the container in its unit. Secrets, data directories, files,
+/// ports and GPUs are looked at; every problem is printed, with the option to
+/// change.
 /// One newline at the end of a secret's file is not part of its value.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 it may start, 1 something is missing, 2 could not run.")]
@@ -34,6 +36,15 @@ pub struct Args {
     /// The stack.json that declares it
     #[arg(long, value_name = "FILE")]
     stack: PathBuf,
+
+    /// Look for GPUs (/dev, CDI specs) below this directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/",
+        hide_default_value = true
+    )]
+    root: PathBuf,
 }
 
 /// Runs the command.
@@ -41,7 +52,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
     let loaded = select::load(&args.stack)?;
     loaded.check_owner()?;
     let service = loaded.service(&args.service)?;
-    let problems = verify(&loaded, service);
+    let problems = verify(&args.root, &loaded, service);
     if problems.is_empty() {
         return Ok(Verdict::AsDeclared);
     }
@@ -51,11 +62,19 @@ pub fn run(args: &Args) -> Result<Verdict> {
     Ok(Verdict::Differs)
 }
 
-fn verify(loaded: &Loaded, service: &Service) -> Vec<String> {
+fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
     let mut problems = Vec::new();
-    // The ports may need a while, the rest doesn't: at the same time.
+    let user = match loaded.stack.scope {
+        Scope::System => None,
+        Scope::User => current_user(),
+    };
+    // Ports and GPUs may need a while, the rest doesn't: at the same time.
     thread::scope(|scope| {
         let ports = scope.spawn(|| taken_ports(&service.ports));
+        let devices = scope.spawn(|| match &service.gpu {
+            Some(declared) => gpu::missing(root, &declared.devices, user.as_deref()),
+            None => Vec::new(),
+        });
         problems.extend(directories(&loaded.stack, service));
         // Not below a disk that isn't mounted: the value would be gone with the mount.
         let may_generate = problems.is_empty();
@@ -78,6 +97,11 @@ fn verify(loaded: &Loaded, service: &Service) -> Vec<String> {
             ports
                 .join()
                 .unwrap_or_else(|_| vec!["its ports could not be tried".to_owned()]),
+        );
+        problems.extend(
+            devices
+                .join()
+                .unwrap_or_else(|_| vec!["its GPUs could not be looked for".to_owned()]),
         );
     });
     problems

@@ -1,0 +1,143 @@
+//! Device nodes that the processes of a unit hold open (`proc_pid_fd(5)`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// How many processes are looked at, and how many files of each: more than any
+/// engine has.
+const MAX_PROCESSES: usize = 65_536;
+const MAX_FILES: usize = 65_536;
+
+/// Whose control groups hold a unit: the machine's or a user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The machine's systemd.
+    System,
+    /// The systemd of the user with that id.
+    User(u32),
+}
+
+/// What the processes of a unit hold open.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handles {
+    /// How many processes it has.
+    pub processes: usize,
+    /// Of how many of them the open files can't be seen.
+    pub hidden: usize,
+    /// Nodes of GPUs, by path.
+    pub nodes: BTreeSet<String>,
+}
+
+impl Handles {
+    /// The nodes that a process has open which computes. `nvidiactl` and
+    /// `nvidia0` alone belong to one that only asked how the card is.
+    #[must_use]
+    pub fn computing(&self) -> Vec<&str> {
+        self.nodes
+            .iter()
+            .map(String::as_str)
+            .filter(|node| {
+                matches!(*node, "/dev/nvidia-uvm" | "/dev/kfd" | "/dev/dxg")
+                    || node.starts_with("/dev/dri/renderD")
+            })
+            .collect()
+    }
+}
+
+/// The handles of all units below `/proc`, in one walk.
+#[derive(Clone, Debug, Default)]
+pub struct Units(BTreeMap<(Owner, String), Handles>);
+
+impl Units {
+    /// Looks at every process below `root`.
+    #[must_use]
+    pub fn read(root: &Path) -> Self {
+        let mut units = Self::default();
+        let Ok(entries) = fs::read_dir(root.join("proc")) else {
+            return units;
+        };
+        let processes = entries
+            .filter_map(Result::ok)
+            .filter(|entry| {
+                entry
+                    .file_name()
+                    .to_str()
+                    .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
+            })
+            .take(MAX_PROCESSES);
+        for process in processes {
+            // One that has ended meanwhile is none of the unit's.
+            let Some(unit) = unit_of(&process.path()) else {
+                continue;
+            };
+            let handles = units.0.entry(unit).or_default();
+            handles.processes += 1;
+            if look(&process.path(), handles).is_err() {
+                handles.hidden += 1;
+            }
+        }
+        units
+    }
+
+    /// What is known of a unit.
+    #[must_use]
+    pub fn of(&self, owner: Owner, unit: &str) -> Handles {
+        self.0
+            .get(&(owner, unit.to_owned()))
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+/// The unit of a process by its control group (`cgroups(7)`): the last service
+/// in `/user.slice/user-1000.slice/user@1000.service/app.slice/x.service/…`.
+fn unit_of(process: &Path) -> Option<(Owner, String)> {
+    let mut text = String::new();
+    fs::File::open(process.join("cgroup"))
+        .and_then(|file| file.take(64 * 1024).read_to_string(&mut text))
+        .ok()?;
+    // `0::/…` is the one hierarchy, of the old ones systemd's own is `1:name=systemd:/…`.
+    let path = text.lines().find_map(|line| {
+        line.strip_prefix("0::")
+            .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
+    })?;
+    let mut owner = Owner::System;
+    let mut unit = None;
+    for part in path.split('/').filter(|part| part.ends_with(".service")) {
+        let user = part
+            .strip_prefix("user@")
+            .and_then(|rest| rest.strip_suffix(".service"))
+            .and_then(|uid| uid.parse().ok());
+        match user {
+            Some(uid) => owner = Owner::User(uid),
+            None => {
+                // A container may run a systemd of its own: what it calls its
+                // services is no unit of the host.
+                unit.get_or_insert(part);
+            }
+        }
+    }
+    Some((owner, unit?.to_owned()))
+}
+
+fn look(process: &Path, handles: &mut Handles) -> io::Result<()> {
+    for entry in fs::read_dir(process.join("fd"))?.take(MAX_FILES) {
+        // Files come and go.
+        let Ok(target) = entry.and_then(|entry| fs::read_link(entry.path())) else {
+            continue;
+        };
+        let Some(path) = target.to_str() else {
+            continue;
+        };
+        if path == "/dev/kfd"
+            || path == "/dev/dxg"
+            || path.starts_with("/dev/nvidia")
+            || path.starts_with("/dev/dri/")
+        {
+            handles.nodes.insert(path.to_owned());
+        }
+    }
+    Ok(())
+}
