@@ -4,6 +4,7 @@ pub mod apply;
 pub mod check;
 pub mod facts;
 pub mod fit;
+pub mod gpu;
 pub mod init;
 pub mod output;
 pub mod ports;
