@@ -1,5 +1,7 @@
 # shellcheck shell=bash
 # Assertions: one line each, counted in RESULTS (a file, because scopes run as processes of their own).
+# What a command prints goes through a file: a pipe would be waited for as long as anything that the
+# command has left behind in the machine holds on to it.
 
 pass() {
     echo p >>"$RESULTS"
@@ -16,22 +18,28 @@ fail() { # NAME WHAT-WAS-SEEN
 expect() {
     local name=$1 seen
     shift
-    if seen=$("$@" 2>&1); then pass "$name"; else fail "$name" "${seen:-it failed without a word}"; fi
+    if "$@" >"$RESULTS.expect" 2>&1; then
+        pass "$name"
+    else
+        seen=$(<"$RESULTS.expect")
+        fail "$name" "${seen:-it failed without a word}"
+    fi
 }
 
 has() { # TEXT COMMAND…
     local want=$1 got
     shift
-    got=$("$@" 2>&1) || true
+    "$@" >"$RESULTS.has" 2>&1 || true
+    got=$(<"$RESULTS.has")
     [[ $got == *"$want"* ]] || { echo "no '$want' in: $got"; return 1; }
 }
 
 # within SECONDS COMMAND… - tries until it succeeds; the last try's words are what was seen.
 within() {
-    local end=$((SECONDS + $1)) seen
+    local end=$((SECONDS + $1))
     shift
-    until seen=$("$@" 2>&1); do
-        [ $SECONDS -lt $end ] || { echo "$seen"; return 1; }
+    until "$@" >"$RESULTS.within" 2>&1; do
+        [ $SECONDS -lt $end ] || { cat "$RESULTS.within"; return 1; }
         sleep 0.3
     done
 }

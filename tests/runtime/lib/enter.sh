@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # Commands inside a running machine. Runs ask thousands of times, so this is as short as it gets.
 
-# enter CMD… - as root, in the machine of RIG_NAME
+# enter CMD… - as root, in the machine of RIG_NAME. Whatever hangs in there must not hang the run.
 enter() {
-    nsenter -t "$(<"$CACHE/state/$RIG_NAME/init.pid")" -m -u -i -n -p -C -r -w -- env -i TERM=dumb HOME=/root \
+    timeout -k 5 "${LIMIT:-180}" nsenter -t "$(<"$CACHE/state/$RIG_NAME/init.pid")" -m -u -i -n -p -C -r -w -- env -i TERM=dumb HOME=/root \
         LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin "$@"
 }
 

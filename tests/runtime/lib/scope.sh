@@ -73,7 +73,7 @@ act() {
     local argv=() port address path method body
     if [ "$(jq 'has("exec")' <<<"$2")" = true ]; then
         mapfile -d '' argv < <(jq -j '.exec[] + "\u0000"' <<<"$2")
-        pod exec "${CONTAINER[$1]}" "${argv[@]}"
+        LIMIT=30 pod exec "${CONTAINER[$1]}" "${argv[@]}"
         return
     fi
     port=$(jq -r .http.port <<<"$2")
