@@ -6,6 +6,7 @@ mod fakes;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -332,20 +333,52 @@ fn devices_that_stay_away_are_named_with_the_fix() {
 
 #[test]
 fn a_node_that_this_user_may_not_use_names_the_group() {
-    // Root may use everything.
-    if fakes::user() == "root" {
-        return;
-    }
     let machine = Machine::new();
     let node = machine.write("root/dev/kfd", "");
     let gid = node.metadata().unwrap().gid();
-    machine.write("root/etc/group", &format!("root:x:0:\nrender:x:{gid}:\n"));
-    fs::set_permissions(&node, PermissionsExt::from_mode(0o060)).unwrap();
-    let (code, error, took) = with_devices(&machine, &["/dev/kfd"], "user");
-    assert_eq!(code, 1);
-    assert!(took < Duration::from_secs(5), "{took:?}");
-    assert!(error.contains("the group render may"), "{error}");
-    assert!(error.contains("sudo usermod -aG render"), "{error}");
-    // The system's containers are root's.
+    machine.write("root/etc/group", &format!("games:x:60:\nrender:x:{gid}:\n"));
+    fs::set_permissions(&node, PermissionsExt::from_mode(0o000)).unwrap();
+    // The system's containers are root's, who may use everything.
     assert_eq!(with_devices(&machine, &["/dev/kfd"], "system").0, 0);
+
+    // So may this test when it is root's: then another user asks.
+    let (user, uid) = match fakes::user().as_str() {
+        "root" => ("nobody".to_owned(), 65_534),
+        user => (user.to_owned(), machine.path("").metadata().unwrap().uid()),
+    };
+    let mut declared = service("x");
+    declared["gpu"] = json!({ "backend": "rocm", "devices": ["/dev/kfd"] });
+    let mut stack = stack(&[("x", declared)]);
+    stack["scope"] = json!("user");
+    stack["user"] = json!(user);
+    let file = machine.stack(&stack);
+    fs::set_permissions(machine.path(""), PermissionsExt::from_mode(0o755)).unwrap();
+    // Copied to where that user may go: the build folder may lie in a home.
+    let program = machine.path("aistack");
+    fs::copy(env!("CARGO_BIN_EXE_aistack"), &program).unwrap();
+    let start = Instant::now();
+    let mut command = std::process::Command::new(&program);
+    if user == "nobody" {
+        command.uid(uid).gid(uid);
+    }
+    let output = command
+        .env("USER", &user)
+        .args(["prestart", "x", "--stack"])
+        .arg(&file)
+        .arg("--root")
+        .arg(machine.path("root"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(
+        error,
+        format!(
+            "aistack: x can't start: GPU /dev/kfd: {user} may not read and write it, the group \
+             render may. On NixOS users.users.{user}.extraGroups = [ \"render\" ]; elsewhere \
+             `sudo usermod -aG render {user}`; then log in anew (`loginctl terminate-user {user}` \
+             ends what still runs)\n"
+        )
+    );
 }

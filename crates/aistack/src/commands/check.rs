@@ -212,17 +212,7 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
                 .collect();
             (Listening::read(root), hosts)
         });
-        let mut devices = stacks
-            .iter()
-            .zip(&chosen)
-            .flat_map(|(loaded, services)| {
-                let owner = match loaded.stack.scope {
-                    Scope::System => Owner::System,
-                    Scope::User => Owner::User(users::effective_uid()),
-                };
-                services.iter().map(move |(_, service)| (owner, *service))
-            })
-            .filter(|(_, service)| wants_gpu(service))
+        let mut devices = engines(stacks, &chosen)
             .map(|(owner, service)| {
                 let machine = &machine;
                 threads.spawn(move || used_device(machine, owner, service))
@@ -251,62 +241,78 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
             }
             .into_iter();
             for (name, service) in services {
-                let check = |kind, subject: String, found| {
-                    Check::new(scope, Some(name), kind, subject, found)
+                let device = wants_gpu(service).then(|| devices.next()).flatten();
+                let seen = Seen {
+                    unit: states.next(),
+                    listening: listening.as_ref(),
+                    outcome: service.health.is_some().then(|| outcomes.next()).flatten(),
+                    device: device.map(|device| {
+                        device
+                            .join()
+                            .unwrap_or_else(|_| Device::Unknown(ended.to_owned()))
+                    }),
                 };
-                checks.push(check(
-                    Kind::Unit,
-                    service.unit.clone(),
-                    unit(scope, service, states.next()),
-                ));
-                for declared in &service.ports {
-                    let subject = format!(
-                        "{} {}/{}",
-                        declared.name,
-                        declared.socket(),
-                        declared.protocol
-                    );
-                    checks.push(check(
-                        Kind::Port,
-                        subject,
-                        port(scope, service, declared, listening.as_ref()),
-                    ));
-                }
-                if let Some(probe) = &service.health
-                    && let Some(outcome) = outcomes.next()
-                {
-                    let latency = outcome.latency;
-                    let mut check = check(
-                        Kind::Health,
-                        aistack_probe::target(probe),
-                        health(scope, service, outcome),
-                    );
-                    check.latency_ms = Some((latency.as_secs_f64() * 1e5).round() / 1e2);
-                    checks.push(check);
-                }
-                if let Some(declared) = &service.gpu
-                    && let Some(device) = wants_gpu(service).then(|| devices.next()).flatten()
-                {
-                    let device = device
-                        .join()
-                        .unwrap_or_else(|_| Device::Unknown(ended.to_owned()));
-                    checks.push(check(
-                        Kind::Device,
-                        backend_name(declared.backend).to_owned(),
-                        computes_on(scope, service, device),
-                    ));
-                }
-                for declared in &service.data {
-                    checks.push(check(
-                        Kind::Data,
-                        declared.name.clone(),
-                        data(root, scope, declared),
-                    ));
-                }
+                checks.extend(of_service(root, scope, name, service, seen));
             }
         }
         checks
     })
+}
+
+/// What was seen of a service by those who ran at the same time.
+struct Seen<'a> {
+    unit: Option<UnitState>,
+    listening: Result<&'a Listening, &'a String>,
+    outcome: Option<Outcome>,
+    device: Option<Device>,
+}
+
+/// The lines of one service.
+fn of_service(
+    root: &Path,
+    scope: Scope,
+    name: &str,
+    service: &Service,
+    seen: Seen<'_>,
+) -> Vec<Check> {
+    let check = |kind, subject, found| Check::new(scope, Some(name), kind, subject, found);
+    let mut checks = vec![check(
+        Kind::Unit,
+        service.unit.clone(),
+        unit(scope, service, seen.unit),
+    )];
+    for declared in &service.ports {
+        let subject = format!(
+            "{} {}/{}",
+            declared.name,
+            declared.socket(),
+            declared.protocol
+        );
+        let found = port(scope, service, declared, seen.listening);
+        checks.push(check(Kind::Port, subject, found));
+    }
+    if let (Some(probe), Some(outcome)) = (&service.health, seen.outcome) {
+        let latency = outcome.latency;
+        let mut check = check(
+            Kind::Health,
+            aistack_probe::target(probe),
+            health(scope, service, outcome),
+        );
+        check.latency_ms = Some((latency.as_secs_f64() * 1e5).round() / 1e2);
+        checks.push(check);
+    }
+    if let (Some(declared), Some(device)) = (&service.gpu, seen.device) {
+        checks.push(check(
+            Kind::Device,
+            backend_name(declared.backend).to_owned(),
+            computes_on(scope, service, device),
+        ));
+    }
+    for declared in &service.data {
+        let found = data(root, scope, declared);
+        checks.push(check(Kind::Data, declared.name.clone(), found));
+    }
+    checks
 }
 
 fn explain(error: &SocketsError) -> String {
@@ -461,6 +467,23 @@ fn backend_name(backend: Backend) -> &'static str {
         Backend::Sycl => "SYCL",
         Backend::Cpu => "CPU",
     }
+}
+
+/// The services for which a GPU was declared, in the order of the report.
+fn engines<'a>(
+    stacks: &'a [Loaded],
+    chosen: &'a [Vec<(&'a String, &'a Service)>],
+) -> impl Iterator<Item = (Owner, &'a Service)> {
+    stacks.iter().zip(chosen).flat_map(|(loaded, services)| {
+        let owner = match loaded.stack.scope {
+            Scope::System => Owner::System,
+            Scope::User => Owner::User(users::effective_uid()),
+        };
+        services
+            .iter()
+            .map(move |(_, service)| (owner, *service))
+            .filter(|(_, service)| wants_gpu(service))
+    })
 }
 
 /// Asks what the engine computes on.

@@ -1,5 +1,6 @@
 //! `aistack facts`: this machine's hardware, for the Nix side.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -102,7 +103,7 @@ fn check(path: &Path, args: &Args, declared: &serde_json::Value, facts: &Facts) 
         _ => format!("--root {} ", args.root.display()),
     };
     if let Some(report) = &args.facter {
-        again.push_str(&format!("--facter {} ", report.display()));
+        let _ = write!(again, "--facter {} ", report.display());
     }
     print(&format!(
         "{path}: {count} not as declared (declared → now)\n\

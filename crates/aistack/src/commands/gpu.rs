@@ -69,50 +69,49 @@ fn look(root: &Path, devices: &[String], user: Option<&str>) -> Vec<Problem> {
 /// The message for a CDI name that no spec defines.
 fn undefined(name: &Name<'_>, specs: &Devices) -> String {
     let kind = name.kind();
-    let mut text = format!("GPU {kind}={}: no CDI spec defines it.", name.device);
-
     // `/run/cdi` is `/var/run/cdi` by another name, unless a tree lacks the link.
-    let specs_in = |folder: &str| specs.folders.iter().find(|(name, _)| *name == folder);
     let folders: Vec<String> = ["etc/cdi", "var/run/cdi"]
         .iter()
-        .map(|folder| match specs_in(folder) {
-            None => format!("/{folder} (does not exist)"),
-            Some((_, 0)) => format!("/{folder} (empty)"),
-            Some((_, 1)) => format!("/{folder} (1 spec)"),
-            Some((_, count)) => format!("/{folder} ({count} specs)"),
+        .map(|folder| {
+            let seen = specs.folders.iter().find(|(name, _)| name == folder);
+            match seen {
+                None => format!("/{folder} (does not exist)"),
+                Some((_, 0)) => format!("/{folder} (empty)"),
+                Some((_, 1)) => format!("/{folder} (1 spec)"),
+                Some((_, count)) => format!("/{folder} ({count} specs)"),
+            }
         })
         .collect();
-    text.push_str(&format!(" Looked in {}", folders.join(" and ")));
+    let folders = folders.join(" and ");
 
     let defined = specs.devices();
-    if defined.is_empty() {
-        text.push_str(", where no device is defined.");
-    } else {
-        let shown: Vec<&str> = defined.iter().take(8).map(String::as_str).collect();
-        let more = match defined.len() - shown.len() {
-            0 => String::new(),
-            count => format!(" and {count} more"),
-        };
-        text.push_str(&format!(", which define {}{more}.", shown.join(", ")));
-    }
-    if let Some(note) = specs.notes.first() {
-        text.push_str(&format!(" Not usable: /{note}."));
-    }
-    text.push_str(&match kind.as_str() {
-        "nvidia.com/gpu" => {
-            " On NixOS set hardware.nvidia-container-toolkit.enable = true and run \
+    let shown: Vec<&str> = defined.iter().take(8).map(String::as_str).collect();
+    let shown = shown.join(", ");
+    let there = match defined.len() {
+        0 => "where no device is defined".to_owned(),
+        1..=8 => format!("which define {shown}"),
+        count => format!("which define {shown} and {} more", count - 8),
+    };
+    let broken = match specs.notes.first() {
+        Some(note) => format!(" Not usable: /{note}."),
+        None => String::new(),
+    };
+    let fix = match kind.as_str() {
+        "nvidia.com/gpu" => "On NixOS set hardware.nvidia-container-toolkit.enable = true and run \
              `systemctl restart nvidia-container-toolkit-cdi-generator`; elsewhere run \
              `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"
-                .to_owned()
-        }
+            .to_owned(),
         "amd.com/gpu" => {
-            " Run `amd-ctk cdi generate --output=/etc/cdi/amd.json`, or give the service /dev/kfd \
+            "Run `amd-ctk cdi generate --output=/etc/cdi/amd.json`, or give the service /dev/kfd \
              and /dev/dri instead"
                 .to_owned()
         }
-        _ => format!(" Let the program that makes the specs of {kind} write them"),
-    });
-    text
+        _ => format!("Let the program that makes the specs of {kind} write them"),
+    };
+    format!(
+        "GPU {kind}={}: no CDI spec defines it. Looked in {folders}, {there}.{broken} {fix}",
+        name.device
+    )
 }
 
 fn node_problem(error: NodeError, user: &str) -> Problem {
