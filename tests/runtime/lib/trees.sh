@@ -14,9 +14,14 @@ strap() {
         'Created-By: Packages' | awk '$2 == "Debian" && !/security/ {print $1; exit}')}
     rm -rf --one-file-system "$tree"
     # Valid-Until: a machine without a network clock must still be able to build.
-    mmdebstrap --quiet --variant=minbase --mode=root "${opts[@]}" \
+    if ! mmdebstrap --quiet --variant=minbase --mode=root "${opts[@]}" \
         --aptopt='APT::Install-Recommends "false"' --aptopt='Acquire::Check-Valid-Until "false"' \
-        --include="$packages" "$@" "$suite" "$tree" ${mirror:+"$mirror"} >&2
+        --include="$packages" "$@" "$suite" "$tree" ${mirror:+"$mirror"} >"$tree.log" 2>&1; then
+        cat "$tree.log" >&2
+        ! grep -q 'apt-get update .* failed' "$tree.log" || return 75 # no mirror can be reached
+        return 1
+    fi
+    rm -f "$tree.log"
 }
 
 # make_host TREE - systemd + podman, and the user `ai` whose units run without a login.
