@@ -156,7 +156,7 @@ fn hostile_specs_end_soon() {
         .zip(["a", "b", "c", "d", "e", "f", "g", "h", "i"])
     {
         let many = vec![format!("*{last}"); 9].join(", ");
-        bomb.push_str(&format!("{this}: &{this} [{many}]\n"));
+        bomb = format!("{bomb}{this}: &{this} [{many}]\n");
     }
     let spec = format!("cdiVersion: 0.5.0\nkind: a.b/c\n{bomb}");
     assert!(matches!(yaml(&spec), Err(SpecError::Yaml(_))));

@@ -84,11 +84,9 @@ pub fn run(args: &Args) -> Result<Verdict> {
 }
 
 fn place(dir: &Path, file: &Path, line: Option<usize>, column: Option<usize>) -> String {
-    let mut text = dir.join(file).display().to_string();
-    for number in [line, column].into_iter().flatten() {
-        text.push_str(&format!(":{number}"));
-    }
-    text
+    let mut parts = vec![dir.join(file).display().to_string()];
+    parts.extend([line, column].into_iter().flatten().map(|n| n.to_string()));
+    parts.join(":")
 }
 
 fn say_problems(dir: &Path, problems: &[Problem]) {
