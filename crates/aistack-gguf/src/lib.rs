@@ -53,9 +53,10 @@
 //! reports of itself on a processor (`benches/fit.sh` repeats that): five times the
 //! embedding, the mask, and the largest of a layer's parts live at once. The overhead in
 //! main memory is the process's resident memory less its buffers, after some requests;
-//! that of a card is an assumption. Not counted: the server's cache of past prompts in
-//! main memory (`--cache-ram`, up to 8 GiB by default), and that the token embedding
-//! stays in main memory when the rest is on a card.
+//! that of a card is an assumption. Not counted: what the server keeps of past prompts in
+//! main memory (`--cache-ram`, up to 8 GiB unless told otherwise, and of models with a
+//! sliding window `--ctx-checkpoints`), and that the token embedding stays in main memory
+//! when the rest is on a card.
 
 mod error;
 mod estimate;

@@ -229,13 +229,18 @@ fn contexts_beyond_counting_are_refused() {
 #[test]
 fn the_largest_context_fits_and_the_next_does_not() {
     let settings = Settings::default();
-    let best = largest_context(&dense(), &settings, 300).unwrap().unwrap();
-    assert!(best.total_mib <= 300, "{best:?}");
-    let next = Settings {
-        context: best.context + 4 * 256,
-        ..settings
-    };
-    assert!(estimate(&dense(), &next).unwrap().total_mib > 300);
+    for available in (210..500).step_by(3) {
+        let best = largest_context(&dense(), &settings, available)
+            .unwrap()
+            .unwrap();
+        assert!(best.total_mib <= available, "{best:?}");
+        let next = Settings {
+            context: best.context + 4 * 256,
+            ..settings
+        };
+        let next = estimate(&dense(), &next).unwrap();
+        assert!(next.total_mib > available, "{available}: {best:?}");
+    }
     // Not one token fits; all that the model was trained for do.
     assert_eq!(largest_context(&dense(), &settings, 200), Ok(None));
     let all = largest_context(&dense(), &settings, 1 << 40)

@@ -19,8 +19,9 @@ const SYSTEM_MIB: u64 = 1024;
 /// Reads the GGUF file's header, never its weights, and estimates what llama.cpp's server
 /// takes: weights, cache of keys and values, compute buffers, and what the process or the
 /// card's driver needs beside. That is held against the memory of the primary GPU where
-/// the facts know it, else against the main memory. The defaults are those of
-/// services.aiStack.llama-cpp.
+/// the facts know it, else against the main memory. Not counted is what the server keeps
+/// of past prompts in main memory (its --cache-ram, up to 8 GiB unless told otherwise).
+/// The defaults are those of services.aiStack.llama-cpp.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 the model fits, 1 it does not, 2 could not run.\n\
