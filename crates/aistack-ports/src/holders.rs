@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::ffi::CStr;
+use std::io::Read;
 use std::mem::MaybeUninit;
 use std::num::NonZero;
 use std::path::Path;
@@ -24,11 +25,22 @@ const DIRECTORY: OFlags = OFlags::RDONLY
 /// More threads than this only wait for each other in the kernel.
 const MOST_THREADS: usize = 8;
 
+/// What `/proc` says of a process that holds a wanted socket.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Told {
+    /// `/proc/PID/comm`; none: it has ended.
+    pub comm: Option<Vec<u8>>,
+    /// `/proc/PID/cgroup`.
+    pub cgroup: Option<Vec<u8>>,
+}
+
 /// The processes of a machine and the sockets that they hold.
 #[derive(Debug, Default)]
 pub struct Holders {
     /// Process ids by socket inode, in order.
     pids: HashMap<u64, Vec<u32>>,
+    /// What the holders say of themselves.
+    told: HashMap<u32, Told>,
     /// Every process that was there.
     pub all: Vec<u32>,
     /// How many processes did not show their descriptors.
@@ -63,8 +75,9 @@ impl Holders {
             .min(all.len() / 32 + 1);
         let next = AtomicUsize::new(0);
         let work = || {
-            let (mut found, mut hidden) = (Vec::new(), 0);
+            let (mut found, mut told, mut hidden) = (Vec::new(), Vec::new(), 0);
             while let Some(&pid) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let before = found.len();
                 let seen = sockets_of(&proc, pid, &mut |inode| {
                     if wanted.binary_search(&inode).is_ok() {
                         found.push((inode, pid));
@@ -74,8 +87,14 @@ impl Holders {
                 if let Err(Errno::ACCESS | Errno::PERM) = seen {
                     hidden += 1;
                 }
+                // Here, where it is spread over the processors and as soon as can be.
+                if found.len() > before {
+                    let comm = small_file(&proc, &format!("{pid}/comm"));
+                    let cgroup = small_file(&proc, &format!("{pid}/cgroup"));
+                    told.push((pid, Told { comm, cgroup }));
+                }
             }
-            (found, hidden)
+            (found, told, hidden)
         };
         let parts: Vec<_> = if threads == 1 {
             vec![work()]
@@ -88,8 +107,9 @@ impl Holders {
             })
         };
         let mut pids: HashMap<u64, Vec<u32>> = HashMap::with_capacity(wanted.len());
-        let mut hidden = 0;
-        for (found, part_hidden) in parts {
+        let (mut told, mut hidden) = (HashMap::new(), 0);
+        for (found, part_told, part_hidden) in parts {
+            told.extend(part_told);
             hidden += part_hidden;
             for (inode, pid) in found {
                 pids.entry(inode).or_default().push(pid);
@@ -99,7 +119,12 @@ impl Holders {
             holders.sort_unstable();
             holders.dedup();
         }
-        Ok(Self { pids, all, hidden })
+        Ok(Self {
+            pids,
+            told,
+            all,
+            hidden,
+        })
     }
 
     /// The processes that hold a socket, in order of their ids.
@@ -107,6 +132,33 @@ impl Holders {
     pub fn of(&self, inode: u64) -> &[u32] {
         self.pids.get(&inode).map_or(&[], Vec::as_slice)
     }
+}
+
+impl Holders {
+    /// What a holder of a wanted socket said of itself. None: it is no holder.
+    pub(crate) fn told(&self, pid: u32) -> Option<&Told> {
+        self.told.get(&pid)
+    }
+}
+
+/// A file of some hundred bytes below an open directory, in as few system calls as
+/// can be. None: it can't be read.
+fn small_file(directory: &OwnedFd, name: &str) -> Option<Vec<u8>> {
+    let file = openat(
+        directory,
+        name,
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+    .ok()?;
+    let mut buffer = [0_u8; 4096];
+    let length = rustix::io::read(&file, &mut buffer).ok()?;
+    let mut text = buffer.get(..length)?.to_vec();
+    // The kernel gives such files in one piece unless the buffer is full.
+    if length == buffer.len() {
+        std::fs::File::from(file).read_to_end(&mut text).ok()?;
+    }
+    Some(text)
 }
 
 /// The inodes of all sockets that one process holds.

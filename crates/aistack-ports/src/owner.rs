@@ -240,9 +240,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn name(&self, pid: u32) -> Option<String> {
-        let bytes = fs::read(self.proc(pid, "comm")).ok()?;
+        let read;
+        let bytes = if let Some(told) = self.holders.told(pid) {
+            told.comm.as_ref()?
+        } else {
+            read = fs::read(self.proc(pid, "comm")).ok()?;
+            &read
+        };
         Some(printable(
-            String::from_utf8_lossy(&bytes).trim_end_matches('\n'),
+            String::from_utf8_lossy(bytes).trim_end_matches('\n'),
         ))
     }
 
@@ -255,9 +261,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn place(&self, pid: u32) -> Place {
-        fs::read(self.proc(pid, "cgroup"))
-            .ok()
-            .and_then(|bytes| cgroup::path(&String::from_utf8_lossy(&bytes)).map(cgroup::place))
+        let read;
+        let bytes = if let Some(told) = self.holders.told(pid) {
+            told.cgroup.as_deref()
+        } else {
+            read = fs::read(self.proc(pid, "cgroup")).ok();
+            read.as_deref()
+        };
+        bytes
+            .and_then(|bytes| cgroup::path(&String::from_utf8_lossy(bytes)).map(cgroup::place))
             .unwrap_or_default()
     }
 

@@ -167,13 +167,24 @@ pub fn run(args: &Args) -> Result<Verdict> {
             survey: &survey,
         })?;
     } else {
-        output::print(&text(&survey, &stacks, &looked_at))?;
+        print(&text(&survey, &stacks, &looked_at))?;
     }
     Ok(if well {
         Verdict::AsDeclared
     } else {
         Verdict::Differs
     })
+}
+
+/// Prints the table. Where no colours are wanted they are taken out first: one by one,
+/// each of thousands of lines would be a write of its own.
+fn print(text: &str) -> Result<()> {
+    match anstream::AutoStream::choice(&std::io::stdout()) {
+        anstream::ColorChoice::Never => {
+            output::print(&anstream::adapter::strip_str(text).to_string())
+        }
+        _ => output::print(text),
+    }
 }
 
 /// A port of the command line, with `/udp` where it isn't TCP.
