@@ -160,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn places_are_those_of_the_slots() {
+        for (slot, domain, location) in [
+            ("0000:03:00.0", 0, 0x0300),
+            ("0000:c6:1f.7", 0, 0xc6ff),
+            ("0001:00:02.1", 1, 0x0011),
+        ] {
+            assert_eq!(
+                Slot::parse(slot),
+                Some(Slot::of_location(domain, location)),
+                "{slot}"
+            );
+        }
+    }
+
+    #[test]
     fn odd_slots_are_none() {
         for odd in [
             "",
