@@ -160,13 +160,6 @@ fn hostile_specs_end_soon() {
     }
     let spec = format!("cdiVersion: 0.5.0\nkind: a.b/c\n{bomb}");
     assert!(matches!(yaml(&spec), Err(SpecError::Yaml(_))));
-    // Much, though flat.
-    let flat = format!(
-        "cdiVersion: 0.5.0\nkind: a.b/c\n{}",
-        "x: 1\n".repeat(60_000)
-    );
-    let error = yaml(&flat).unwrap_err().to_string();
-    assert!(error.contains("budget"), "{error}");
     // Deep nesting, in both languages.
     assert!(matches!(
         yaml(&format!("cdiVersion: {}", "[".repeat(100_000))),

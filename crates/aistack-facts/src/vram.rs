@@ -52,9 +52,7 @@ pub(crate) fn read(
             return unknown("not looked for: no engine uses it");
         }
     };
-    let mib = bytes
-        .map(|bytes| bytes / MIB)
-        .filter(|mib| (1..=MAX_MIB).contains(mib));
+    let mib = bytes.map(|bytes| bytes / MIB).filter(|mib| *mib > 0);
     if gpu.integrated == Some(true) {
         return match mib {
             // The kernel lends a GPU up to half of the main memory; an owner who
