@@ -43,7 +43,7 @@ trap 'rm -rf "$work"' EXIT
 missed=0
 echo "median of ${RUNS:-15} runs, $(nproc) CPUs:"
 echo
-echo "| files | duplicates | aistack ports scan | deadnix | a file | of deadnix |"
+echo "| files | duplicates | aistack ports scan (fastest, processor time) | deadnix (fastest, processor time) | a file | of deadnix |"
 echo "| --- | --- | --- | --- | --- | --- |"
 for tree in "${trees[@]}"; do
   files=$(find "$tree" -name '*.nix' -type f | wc -l)
@@ -52,8 +52,9 @@ for tree in "${trees[@]}"; do
   hyperfine -N --ignore-failure --warmup 2 --runs "${RUNS:-15}" --export-json "$work/result" \
     "$aistack ports scan $tree" "deadnix --quiet $tree" >/dev/null 2>&1
   jq --raw-output --argjson files "$files" --argjson found "$found" '
+    def times: "\(.median * 1000 | round) ms (\(.min * 1000 | round), \((.user + .system) * 1000 | round))";
     .results as [$ours, $deadnix]
-    | "| \($files) | \($found) | \($ours.median * 1000 | round) ms | \($deadnix.median * 1000 | round) ms | \($ours.median / $files * 1e6 | round) µs | \($ours.median / $deadnix.median * 100 | round / 100) |"
+    | "| \($files) | \($found) | \($ours | times) | \($deadnix | times) | \($ours.median / $files * 1e6 | round) µs | \($ours.median / $deadnix.median * 100 | round / 100) |"
   ' "$work/result"
   jq --exit-status --argjson files "$files" '
     .results as [$ours, $deadnix]
