@@ -79,7 +79,7 @@ in
   # A large model is read from a slow disk once.
   startTimeout = 900;
   gpu = true;
-  # --mlock; the limit of a rootless container is its user's and cannot be raised here.
+  # Locked pages (`mlock`); the limit of a rootless container is its user's and cannot be raised here.
   ulimits = { stack, lib, ... }: lib.optional (stack.scope == "system") "memlock=-1:-1";
   options = {
     model = mkOption {
@@ -143,6 +143,11 @@ in
       type = types.bool;
       default = true;
       description = "Keep the model in memory. In user scope the user's limit of locked memory must allow it; else the server says so and goes on.";
+    };
+    cacheRam = mkOption {
+      type = types.ints.between (-1) 1048576;
+      default = 1024;
+      description = "Host memory in MiB for the states of past prompts, on top of the KV cache. 0: none; -1: no limit. The server's own default is 8192.";
     };
     numa = mkOption {
       type = types.nullOr (
@@ -215,7 +220,9 @@ in
       (flag "batch-size" cfg.batchSize)
       (flag "ubatch-size" cfg.ubatchSize)
       [ (if cfg.contBatching then "--cont-batching" else "--no-cont-batching") ]
-      (lib.optional cfg.mlock "--mlock")
+      # What was --mlock until b10884.
+      (lib.optionals cfg.mlock (flag "load-mode" "mmap+mlock"))
+      (flag "cache-ram" cfg.cacheRam)
       (lib.optionals (cfg.numa != null) (flag "numa" cfg.numa))
       (lib.optional cfg.metrics "--metrics")
       (lib.optionals (cfg.gpu.backend != "cpu") (flag "n-gpu-layers" cfg.gpuLayers))
