@@ -60,6 +60,7 @@ in
 
       xdg.configFile.${manifestFile}.text = builtins.toJSON cfg.manifest;
       home.packages = [ cfg.package ];
+      home.file = lib.mapAttrs (_: text: { inherit text; }) cfg.userFiles;
 
       # Lingering, subordinate ids and pasta, which only the system can give: said before
       # anything is written, and not fatal, because the rest of the home is not concerned.
@@ -75,6 +76,7 @@ in
         ++ mapAttrsToList (host: d: "d ${host} ${d.mode} - - -") directories;
 
         targets = named ".target";
+        paths = named ".path";
         services =
           named ".service"
           # As in system scope: `aistack apply` restarts what changed.

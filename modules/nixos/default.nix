@@ -108,8 +108,15 @@ in
         };
       };
 
-      environment.etc.${manifestPath}.text = builtins.toJSON cfg.manifest;
       environment.systemPackages = [ cfg.package ];
+
+      # Files for people's programs, as examples to copy: a system has no home.
+      environment.etc = {
+        ${manifestPath}.text = builtins.toJSON cfg.manifest;
+      }
+      // mapAttrs' (
+        path: text: nameValuePair "aistack/home/${lib.removePrefix "." path}" { inherit text; }
+      ) cfg.userFiles;
 
       virtualisation.podman = {
         enable = mkDefault true;
@@ -154,6 +161,13 @@ in
       systemd.targets.local-ai = {
         unitConfig = cfg.units."local-ai.target".Unit;
       };
+      systemd.paths = mapAttrs' (
+        file: unit:
+        nameValuePair (lib.removeSuffix ".path" file) {
+          unitConfig = unit.Unit;
+          pathConfig = unit.Path;
+        }
+      ) (filterAttrs (file: _: lib.hasSuffix ".path" file) cfg.units);
       systemd.services =
         mapAttrs' (file: unit: nameValuePair (lib.removeSuffix ".service" file) (asSystemUnit unit)) (
           filterAttrs (file: _: lib.hasSuffix ".service" file) cfg.units

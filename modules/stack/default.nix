@@ -41,18 +41,104 @@ let
       facts
       gpu
       network
+      modelsDir
+      models
       ;
     # Whether the service of that name is on.
     on = name: cfg.${name}.enable or false;
     # Where containers of the stack reach a port of another one, by its name on the network.
-    url = name: port: "http://local-ai-${name}:${toString catalog.${name}.ports.${port}.container}";
+    url = name: port: "http://${stack.target name port}";
+    target = name: port: "local-ai-${name}:${toString catalog.${name}.ports.${port}.container}";
+    # The file that holds the value of another service's variable, or null.
+    secret = name: variable: resolve.secretSource cfg catalog.${name} name variable;
+    # What other services' options say; for what one service tells another.
+    config = name: cfg.${name};
+    # OpenAI-compatible endpoints of the services that are on.
+    engines = mapAttrsToList (
+      name: def:
+      let
+        said = def.openai cfg.${name}._arguments;
+        source = if said ? apiKey then stack.secret name said.apiKey else null;
+      in
+      {
+        inherit name;
+        inherit (said) models;
+        embedding = said.embedding or false;
+        anyModel = said.anyModel or false;
+        url = "${stack.url name "http"}/v1";
+        hostUrl = "http://${util.bracket (util.reachable cfg.${name}.address)}:${
+          toString cfg.${name}.ports.http
+        }/v1";
+        apiKeySource = source;
+        # The variable that a client of several engines has its key in.
+        apiKeyVariable =
+          if source == null then
+            null
+          else
+            "ENGINE_KEY_${lib.toUpper (builtins.replaceStrings [ "-" ] [ "_" ] name)}";
+      }
+    ) (filterAttrs (_: def: def.openai != null) enabled);
+    # Those that an engine of engines passes requests on to.
+    enginesFor = name: lib.filter (e: e.name != name) stack.engines;
+    # The one of that name, or the one that clients are best served by; null: none is on.
+    engine =
+      name:
+      let
+        chat = lib.filter (e: !e.embedding) stack.engines;
+        named = n: lib.findFirst (e: e.name == n) null chat;
+      in
+      if name != null then
+        named name
+      else
+        lib.findFirst (e: e != null) null (
+          map named [
+            "litellm"
+            "llama-cpp"
+            "vllm"
+            "ollama"
+            "tgi"
+          ]
+        );
+    # Prometheus endpoints of the services that are on.
+    metrics = mapAttrsToList (name: def: {
+      inherit name;
+      inherit (def.metrics) path;
+      target = stack.target name def.metrics.port;
+      panels = def.metrics.panels or [ ];
+      token = if def.metrics ? tokenVariable then stack.secret name def.metrics.tokenVariable else null;
+    }) (filterAttrs (_: def: def.metrics != null) enabled);
   };
 
   enabled = filterAttrs (name: _: cfg.${name}.enable) catalog;
+
+  own = {
+    resolved = resolve.stack {
+      inherit cfg stack;
+      services = filterAttrs (_: def: def.container) enabled;
+    };
+    userFiles = lib.mergeAttrsList (
+      mapAttrsToList (name: def: def.userFiles cfg.${name}._arguments) enabled
+    );
+    ledger.claims =
+      resolve.claims cfg.resolved
+      ++ resolve.quadletClaims {
+        inherit (cfg) resolved;
+        inherit (config.virtualisation) quadlet;
+      }
+      ++ map (
+        e:
+        e
+        // {
+          kind = "port";
+          option = "services.aiStack.ledger.extra";
+        }
+      ) cfg.ledger.extra;
+  };
 in
 {
   imports = [
     ./assertions.nix
+    ./models.nix
     ./quadlet.nix
   ];
 
@@ -214,6 +300,13 @@ in
       };
     };
 
+    userFiles = mkOption {
+      type = types.attrsOf types.str;
+      internal = true;
+      default = { };
+      description = "Files below the user's home, path -> text, of what runs in no container.";
+    };
+
     resolved = mkOption {
       type = types.raw;
       internal = true;
@@ -235,32 +328,20 @@ in
         inherit name def stack;
       });
       default = { };
-      description = "${name}: ${def.description}.";
+      description = "${def.description}.";
     }
   ) catalog;
 
   config = mkIf cfg.enable {
-    services.aiStack = {
-      resolved = resolve.stack {
-        inherit cfg stack;
-        services = enabled;
-      };
-      ledger.claims =
-        resolve.claims cfg.resolved
-        ++ resolve.quadletClaims {
-          inherit (cfg) resolved;
-          inherit (config.virtualisation) quadlet;
-        }
-        ++ map (
-          e:
-          e
-          // {
-            kind = "port";
-            option = "services.aiStack.ledger.extra";
-          }
-        ) cfg.ledger.extra;
-    };
-
+    services.aiStack = lib.mkMerge (
+      mapAttrsToList (
+        # The names stand outside of the functions, which would otherwise be asked for what
+        # they themselves are made of.
+        name: def:
+        mkIf cfg.${name}.enable (mapAttrs (_: settings: settings cfg.${name}._arguments) def.settings)
+      ) catalog
+      ++ [ own ]
+    );
     assertions = [
       {
         assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;

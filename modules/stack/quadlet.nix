@@ -42,7 +42,11 @@ let
         "${util.bracket p.address}:${toString p.host}:${toString p.container}"
         + lib.optionalString (p.protocol != "tcp") "/${p.protocol}"
       ) s.ports;
-      volumes = map (d: "${d.host}:${d.container}${lib.optionalString d.readOnly ":ro"}") s.data;
+      volumes =
+        map (d: "${d.host}:${d.container}${lib.optionalString d.readOnly ":ro"}") s.data
+        ++ mapAttrsToList (target: file: "${file}:${target}:ro") s.configFiles
+        ++ map (m: "${m.host}:${m.container}:ro${lib.optionalString (m.host == "/") ",rslave"}") def.mounts;
+      entrypoint = def.entrypoint c._arguments;
       environments = c.environment;
       exec =
         let
@@ -106,7 +110,7 @@ let
       builtins.toJSON (
         containerConfig s
         // {
-          inherit (s) setup;
+          inherit (s) setup postgres qdrant;
           archive = s.image.archive;
         }
       )
@@ -140,7 +144,7 @@ let
           PartOf = [ cfg.resolved.target ];
           Requires = [ s.pullUnit ] ++ unitsOf s.needs;
           Wants = unitsOf s.wants;
-          After = [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
+          After = [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
           RequiresMountsFor = map (d: d.host) s.data;
           # A cause that goes away (a secret that arrives, a disk that is mounted, a port
           # that is freed) must not find the unit given up on.
@@ -156,10 +160,65 @@ let
         TimeoutStartSec = s.config.health.startTimeout;
         TimeoutStopSec = 90;
       }
-      // lib.optionalAttrs (s.setup != [ ]) {
+      // lib.optionalAttrs (s.setup != [ ] || s.postgres != null || s.qdrant != null) {
         ExecStartPost = "${tool} setup ${s.name} --stack ${manifest}";
       };
     };
+
+  # Whether it reads secrets that the user's secret manager brings. sops-nix decrypts in
+  # a unit where it does not do so in the activation; an order after a unit that does
+  # not exist costs nothing.
+  asked = s: lib.any (secret: !secret.generate) s.secrets;
+  secretsUnit = if rootless then "sops-nix.service" else "sops-install-secrets.service";
+
+  # Restarts a service, and no other, when one of its secrets has another value. A secret
+  # manager replaces the files at each activation, so the unit compares the values.
+  watched = lib.filterAttrs (_: asked) services;
+  rotateUnit = s: {
+    Unit.Description = "Local AI: secrets of ${s.name}";
+    Service = {
+      Type = "oneshot";
+      ExecStart = "${tool} rotate ${s.name} --stack ${manifest}";
+    };
+  };
+  rotatePath = s: {
+    Unit = {
+      Description = "Local AI: watch the secrets of ${s.name}";
+      PartOf = [ cfg.resolved.target ];
+    };
+    Path.PathChanged = map (secret: secret.source) (lib.filter (secret: !secret.generate) s.secrets);
+  };
+
+  # What a service is to be filled with, behind its start: it never delays or fails that.
+  loaderUnit = s: {
+    Unit = {
+      Description = "Local AI: models of ${s.name}";
+      After = [ s.unit ];
+      Requires = [ s.unit ];
+      StartLimitIntervalSec = 0;
+    };
+    Service = {
+      Type = "exec";
+      ExecStart = lib.escapeShellArgs (
+        [
+          tool
+          "${s.name}-load"
+          "--stack"
+          manifest
+        ]
+        ++ lib.concatMap (i: [
+          "--import"
+          "${i.name}=${i.path}"
+        ]) s.loader.imports
+        ++ s.loader.names
+      );
+      Restart = "on-failure";
+      RestartSec = 60;
+      RestartSteps = 6;
+      RestartMaxDelaySec = 3600;
+    };
+  };
+  loaded = lib.filterAttrs (_: s: s.loader != null) services;
 
   pullUnit = s: {
     Unit = {
@@ -186,32 +245,41 @@ in
     services.aiStack = {
       manifest = resolve.manifest cfg.resolved hashes;
 
-      units = mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services // {
-        ${cfg.resolved.target} = {
-          Unit = {
-            Description = "Local AI stack";
-            # Not the switch: `aistack apply` starts it, and waits for nothing.
-            X-OnlyManualStart = true;
-            Wants = mapAttrsToList (_: s: s.unit) services;
+      units =
+        mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services
+        // mapAttrs' (_: s: nameValuePair s.loader.unit (loaderUnit s)) loaded
+        // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.service" (rotateUnit s)) watched
+        // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.path" (rotatePath s)) watched
+        // {
+          ${cfg.resolved.target} = {
+            Unit = {
+              Description = "Local AI stack";
+              # Not the switch: `aistack apply` starts it, and waits for nothing.
+              X-OnlyManualStart = true;
+              Wants =
+                mapAttrsToList (_: s: s.unit) services
+                ++ lib.attrNames (lib.filterAttrs (file: _: lib.hasSuffix ".path" file) cfg.units)
+                ++ mapAttrsToList (_: m: m.unit) cfg.models
+                ++ mapAttrsToList (_: s: s.loader.unit) loaded;
+            };
+          };
+          # Runs behind a switch or a boot: neither waits for a download. It gets the
+          # images, restarts what changed, and starts the rest.
+          "local-ai-apply.service" = {
+            Unit = {
+              Description = "Local AI: bring the stack to what is declared";
+              X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
+            };
+            Service = {
+              Type = "exec";
+              RemainAfterExit = true;
+              ExecStart = "${tool} apply --stack ${manifest}";
+              Restart = "on-failure";
+              RestartSec = 60;
+            };
+            Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
           };
         };
-        # Runs behind a switch or a boot: neither waits for a download. It gets the
-        # images, restarts what changed, and starts the rest.
-        "local-ai-apply.service" = {
-          Unit = {
-            Description = "Local AI: bring the stack to what is declared";
-            X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
-          };
-          Service = {
-            Type = "exec";
-            RemainAfterExit = true;
-            ExecStart = "${tool} apply --stack ${manifest}";
-            Restart = "on-failure";
-            RestartSec = 60;
-          };
-          Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
-        };
-      };
     };
 
     virtualisation.quadlet = {
@@ -219,6 +287,13 @@ in
       networks.${cfg.network} = {
         autoStart = false;
         quadletConfig.defaultDependencies = if rootless then null else false;
+        # Each start of a container asks anew whether the network is there: `podman system
+        # reset` takes it away behind systemd's back.
+        serviceConfig = {
+          RemainAfterExit = false;
+          # It would remove the network at once.
+          ExecStop = [ ];
+        };
         networkConfig = {
           name = cfg.network;
           # A name of our own for the bridge: the firewall opens DNS on it and on no other.

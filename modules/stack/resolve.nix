@@ -14,6 +14,17 @@ let
 
   unitOf = name: "local-ai-${name}";
 
+  # Where the value of a service's variable lies: the user's file, or the one that is
+  # made at the first start; null where there is neither.
+  secretSource =
+    cfg: def: name: variable:
+    cfg.${name}.secretEnv.${variable} or (
+      if def.secrets.${variable}.generate or false then
+        "${cfg.dataRoot}/secrets/${name}/${variable}"
+      else
+        null
+    );
+
   service =
     { cfg, stack }:
     name: def:
@@ -43,7 +54,7 @@ let
         port = (portNamed port).host;
       };
       urlOf =
-        { port, path }:
+        { port, path, ... }:
         let
           to = socket port;
         in
@@ -59,6 +70,16 @@ let
         inherit (cfg.gpu) cards;
       };
       fileSecrets = s.secretFiles // def.secretFiles s._arguments;
+      # Unless the user gives the variable another value.
+      shared = lib.filterAttrs (key: source: source != null && !(s.secretEnv ? ${key})) (
+        def.sharedSecrets s._arguments
+      );
+      # Under a name that says whose file it is; an equal text has an equal path, so that
+      # only a change of it restarts the container.
+      configFiles = mapAttrs (
+        target: text:
+        builtins.toFile "${unitOf name}-${builtins.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" target)}" text
+      ) (def.configFiles s._arguments);
     in
     {
       inherit name def option;
@@ -70,13 +91,18 @@ let
       image = util.parseImage s.image // {
         archive = if s.imageArchive == null then null else toString s.imageArchive;
       };
-      inherit ports;
-      health = mapAttrs (kind: p: if kind == "http" then { url = urlOf p; } else socket p.port) def.probe;
+      inherit ports configFiles;
+      health =
+        if def.probe == null then
+          null
+        else
+          mapAttrs (kind: p: if kind == "http" then { url = urlOf p; } else socket p.port) def.probe;
       data = mapAttrsToList (volume: v: {
         name = volume;
         host = s.data.${volume};
         container = v.path;
         readOnly = v.readOnly or false;
+        shared = v.shared or false;
         # In user scope the container's user is mapped to the owner of the stack, and what
         # containers only read belongs to whoever puts it there.
         owner =
@@ -101,11 +127,18 @@ let
         }) s.secretEnv
         ++ map (key: {
           name = secretName key;
-          source = "${cfg.dataRoot}/secrets/${name}/${key}";
+          source = secretSource cfg def name key;
           generate = true;
           option = "${option}.secretEnv.${key}";
           target.env = key;
         }) generated
+        ++ mapAttrsToList (key: source: {
+          name = secretName key;
+          inherit source;
+          generate = false;
+          option = "${option}.secretEnv.${key}";
+          target.env = key;
+        }) shared
         ++ mapAttrsToList (target: path: {
           name = secretName (builtins.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" target));
           source = path;
@@ -114,6 +147,17 @@ let
           target.file = target;
         }) fileSecrets;
       files = def.files s._arguments;
+      postgres = def.database s._arguments;
+      qdrant = def.vectors s._arguments;
+      integrity = def.integrity s._arguments;
+      loader =
+        let
+          asked = def.loader s._arguments;
+        in
+        if asked == null || (asked.names == [ ] && asked.imports == [ ]) then
+          null
+        else
+          asked // { unit = "${unitOf name}-models.service"; };
       setup = def.setup s._arguments;
       inherit (s) needs;
       # What is off is not waited for.
@@ -133,6 +177,8 @@ let
 
 in
 {
+  inherit secretSource;
+
   stack =
     {
       cfg,
@@ -141,6 +187,7 @@ in
     }:
     {
       inherit (cfg) scope dataRoot network;
+      models = cfg.modelEntries;
       inherit (cfg.identity) host user;
       target = "local-ai.target";
       services = mapAttrs (service { inherit cfg stack; }) services;
@@ -150,6 +197,7 @@ in
   # container is made from; paths of this tool stay out of it, so that a new version
   # of the tool restarts nothing.
   manifest = resolved: hashes: {
+    inherit (resolved) models;
     schema = 1;
     inherit (resolved)
       host
@@ -159,27 +207,34 @@ in
       target
       network
       ;
-    services = mapAttrs (name: s: {
-      inherit (s)
-        description
-        option
-        unit
-        pullUnit
-        container
-        image
-        ports
-        health
-        data
-        files
-        setup
-        needs
-        wants
-        metrics
-        ;
-      gpu = if s.gpu == null then null else { inherit (s.gpu) backend devices; };
-      configHash = hashes.${name};
-      secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
-    }) resolved.services;
+    services = mapAttrs (
+      name: s:
+      {
+        inherit (s)
+          description
+          option
+          unit
+          pullUnit
+          container
+          image
+          ports
+          health
+          files
+          setup
+          needs
+          wants
+          metrics
+          ;
+        data = map (d: removeAttrs d [ "shared" ]) s.data;
+        gpu = if s.gpu == null then null else { inherit (s.gpu) backend devices; };
+        configHash = hashes.${name};
+        secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
+      }
+      # What few services have is left out of the others.
+      // lib.filterAttrs (_: v: v != null && v != [ ]) {
+        inherit (s) postgres qdrant integrity;
+      }
+    ) resolved.services;
   };
 
   # What quadlets beside the stack's own publish and are called, in the same scope.
@@ -243,7 +298,7 @@ in
           owner = owner s;
           option = "${s.option}.data.${d.name}";
           path = d.host;
-          exclusive = !d.readOnly;
+          exclusive = !d.readOnly && !d.shared;
         }) s.data
         ++ [
           {

@@ -34,7 +34,7 @@ let
     if def.image == null || builtins.isString def.image then
       def.image
     else
-      def.image.${config.gpu.backend} or def.image.cpu;
+      def.image.${config.gpu.backend} or (def.image.cpu or null);
 in
 {
   options = {

@@ -85,7 +85,10 @@ rec {
 
   # The reference of an entry of the image lock.
   lockedReference =
-    entry: "${entry.name}:${entry.tag}" + lib.optionalString (entry.digest != null) "@${entry.digest}";
+    entry:
+    entry.name
+    + lib.optionalString (entry.tag != null) ":${entry.tag}"
+    + lib.optionalString (entry.digest != null) "@${entry.digest}";
 
   # Whether an environment variable looks like a secret that would end up in the store.
   looksSecret =
@@ -135,6 +138,25 @@ rec {
       "-c"
       "exec 3<>/dev/tcp/127.0.0.1/${toString port} && echo -e 'GET ${path} HTTP/1.0\\r\\n\\r' >&3 && grep -qm1 ' 200 ' <&3"
     ];
+
+  # As above, where Python is what an image has.
+  pythonGet =
+    port: path:
+    builtins.toJSON [
+      "python3"
+      "-c"
+      "import urllib.request; urllib.request.urlopen('http://127.0.0.1:${toString port}${path}', timeout=8)"
+    ];
+
+  wgetGet = port: path: "wget -q -O /dev/null http://127.0.0.1:${toString port}${path}";
+
+  # For an image of which nothing is known but that it answers: whichever client it has.
+  anyGet =
+    port: path:
+    let
+      url = "http://127.0.0.1:${toString port}${path}";
+    in
+    "curl -fsS -o /dev/null ${url} || wget -q -O /dev/null ${url} || python3 -c 'import urllib.request; urllib.request.urlopen(\"${url}\", timeout=8)'";
 
   curlGet = port: path: "curl -fsS -o /dev/null http://127.0.0.1:${toString port}${path}";
 }

@@ -30,6 +30,12 @@ let
           part
       ) (builtins.split storePath (withoutHash (builtins.unsafeDiscardStringContext text)))
     );
+  # As `reduce` leaves it.
+  nameOf =
+    file:
+    (builtins.parseDrvName (
+      lib.head (builtins.match storePath (builtins.unsafeDiscardStringContext (toString file)))
+    )).name;
   # quadlet-nix hashes the text with its store paths.
   withoutHash =
     text:
@@ -65,10 +71,13 @@ let
       mapAttrs' (
         file: _:
         let
-          name = lib.head (lib.splitString "." file);
-          unit =
-            (if lib.hasSuffix ".target" file then config.systemd.user.targets else config.systemd.user.services)
-            .${name};
+          kinds = {
+            ".target" = config.systemd.user.targets;
+            ".service" = config.systemd.user.services;
+            ".path" = config.systemd.user.paths;
+          };
+          kind = lib.head (lib.filter (k: lib.hasSuffix k file) (lib.attrNames kinds));
+          unit = kinds.${kind}.${lib.removeSuffix kind file};
         in
         nameValuePair "units/${file}" (
           ini (
@@ -124,6 +133,30 @@ mapAttrs (_: reduce) (
   }
   // {
     "ledger.txt" = cfg.ledger.table;
+  }
+  # Files of the store that containers read or the tool is given, by their names there.
+  // lib.concatMapAttrs (
+    _: s:
+    mapAttrs' (_: file: nameValuePair "store/${nameOf file}" (builtins.readFile file)) s.configFiles
+  ) cfg.resolved.services
+  // lib.concatMapAttrs (
+    _: s:
+    lib.mergeAttrsList (
+      map (
+        d:
+        if d.migrations == null then
+          { }
+        else
+          mapAttrs' (
+            file: _:
+            nameValuePair "store/${nameOf d.migrations}/${file}" (builtins.readFile "${d.migrations}/${file}")
+          ) (builtins.readDir d.migrations)
+      ) (if s.postgres == null then [ ] else s.postgres.databases)
+    )
+  ) cfg.resolved.services
+  # What people's own programs read.
+  // mapAttrs' (path: nameValuePair "home/${lib.removePrefix "." path}") cfg.userFiles
+  // {
     "scenarios.json" = builtins.toJSON (
       mapAttrs (name: _: import ../../modules/services/${name}/test.nix) cfg.resolved.services
     );

@@ -45,10 +45,17 @@ let
         device = cfg.gpu.backend != "cpu";
       };
 
-  # A name below the folder of models, whether it was written as one or as a whole path.
+  # A name below the folder of models, whether it was written as one, as a whole path, or
+  # as the name of an entry of `services.aiStack.models`.
   relative =
-    cfg:
-    if lib.hasPrefix "/" cfg.model then lib.removePrefix "${cfg.data.models}/" cfg.model else cfg.model;
+    { cfg, stack, ... }:
+    if declared cfg stack then
+      lib.removePrefix "${cfg.data.models}/" stack.models.${cfg.model}.path
+    else if lib.hasPrefix "/" cfg.model then
+      lib.removePrefix "${cfg.data.models}/" cfg.model
+    else
+      cfg.model;
+  declared = cfg: stack: stack.models ? ${toString cfg.model};
   inModels = cfg: !(lib.hasPrefix "/" cfg.model) || lib.hasPrefix "${cfg.data.models}/" cfg.model;
 in
 {
@@ -86,7 +93,7 @@ in
       type = types.nullOr types.str;
       default = null;
       example = "qwen2.5-7b-instruct-q4_k_m.gguf";
-      description = "GGUF file in `data.models`; of a split model the first part.";
+      description = "GGUF file in `data.models`, of a split model the first part; or the name of an entry of `services.aiStack.models`.";
     };
     shape = mkOption {
       type = types.nullOr (types.either types.path (types.attrsOf types.anything));
@@ -199,9 +206,26 @@ in
   metrics = {
     port = "http";
     path = "/metrics";
+    tokenVariable = "LLAMA_API_KEY";
+    panels = [
+      {
+        title = "llama.cpp: tokens written each second";
+        expr = "llamacpp:predicted_tokens_seconds";
+      }
+      {
+        title = "llama.cpp: requests waiting";
+        expr = "llamacpp:requests_deferred";
+      }
+    ];
   };
+  openai =
+    { cfg, ... }:
+    {
+      models = lib.optional (cfg.alias != null) cfg.alias;
+      apiKey = "LLAMA_API_KEY";
+    };
   command =
-    { cfg, lib, ... }:
+    arguments@{ cfg, lib, ... }:
     let
       flag = name: value: [
         "--${name}"
@@ -209,7 +233,7 @@ in
       ];
     in
     lib.concatLists [
-      (flag "model" "${modelsInContainer}/${relative cfg}")
+      (flag "model" "${modelsInContainer}/${relative arguments}")
       (flag "host" "0.0.0.0")
       (flag "port" 8080)
       (flag "ctx-size" cfg.contextSize)
@@ -231,16 +255,34 @@ in
       cfg.extraArgs
     ];
   files =
-    { cfg, option, ... }:
+    arguments@{
+      cfg,
+      stack,
+      option,
+      ...
+    }:
     [
-      {
-        path = "${cfg.data.models}/${relative cfg}";
-        option = "${option}.model";
-      }
+      (
+        {
+          path = "${cfg.data.models}/${relative arguments}";
+          option = "${option}.model";
+        }
+        // lib.optionalAttrs (declared cfg stack) { inherit (stack.models.${cfg.model}) unit; }
+      )
     ];
   assertions =
-    { cfg, option, ... }:
+    {
+      cfg,
+      stack,
+      option,
+      ...
+    }:
     [
+      {
+        assertion =
+          !(declared cfg stack) || lib.hasPrefix "${cfg.data.models}/" stack.models.${cfg.model}.path;
+        message = "${option}.model = \"${toString cfg.model}\" is an entry of services.aiStack.models, which lie in ${stack.modelsDir}, and the container sees ${cfg.data.models}: set ${option}.data.models = \"${stack.modelsDir}\".";
+      }
       {
         assertion = cfg.model != null;
         message = "${option}.model is not set: name a GGUF file in ${cfg.data.models} (${option}.data.models).";

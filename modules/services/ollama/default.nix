@@ -1,6 +1,7 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  modelsInContainer = "/models";
 in
 {
   description = "runs language models and keeps a library of them";
@@ -13,9 +14,18 @@ in
     container = 11434;
     host = 11434;
   };
-  data.models = {
-    path = "/root/.ollama";
-    dir = "ollama";
+  data = {
+    models = {
+      path = "/root/.ollama";
+      dir = "ollama";
+    };
+    # What `importModels` takes its files from.
+    store = {
+      path = modelsInContainer;
+      dir = "models";
+      readOnly = true;
+      mode = "0755";
+    };
   };
   probe.http = {
     port = "http";
@@ -25,6 +35,17 @@ in
   healthCommand = _: "ollama list";
   gpu = true;
   options = {
+    models = mkOption {
+      type = types.listOf (types.strMatching "[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?");
+      default = [ ];
+      example = [ "llama3.2:3b" ];
+      description = "Models of Ollama's library that its loader unit brings, behind the switch. The library has names and no hashes: for a model by hash use `importModels`.";
+    };
+    importModels = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      description = "Entries of `services.aiStack.models` (GGUF) that Ollama takes over under their names.";
+    };
     parallel = mkOption {
       type = types.ints.positive;
       default = 4;
@@ -42,6 +63,39 @@ in
       description = "How long an unused model stays in memory; -1: for ever.";
     };
   };
+  openai =
+    { cfg, ... }:
+    {
+      models = cfg.models ++ cfg.importModels;
+      anyModel = true;
+    };
+  loader =
+    { cfg, stack, ... }:
+    {
+      names = cfg.models;
+      imports = map (name: {
+        inherit name;
+        path = "${modelsInContainer}/${stack.models.${name}.fileName}";
+        inherit (stack.models.${name}) unit;
+      }) cfg.importModels;
+    };
+  assertions =
+    {
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    let
+      unknown = lib.filter (name: !(stack.models ? ${name})) cfg.importModels;
+    in
+    [
+      {
+        assertion = unknown == [ ];
+        message = "${option}.importModels: ${lib.concatStringsSep ", " unknown} is no entry of services.aiStack.models (${lib.concatStringsSep ", " (builtins.attrNames stack.models)}).";
+      }
+    ];
   environment =
     { cfg, ... }:
     {

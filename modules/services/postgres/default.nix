@@ -1,6 +1,16 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  util = import ../../stack/util.nix { inherit lib; };
+
+  identifier = types.strMatching "[a-z_][a-z0-9_]*";
+  extensions = types.listOf identifier;
+  parseTag = image: (util.parseImage image).tag;
+
+  aidbMigrations = builtins.path {
+    path = ./migrations/aidb;
+    name = "aistack-migrations-aidb";
+  };
 
   psql = cfg: [
     "psql"
@@ -55,12 +65,62 @@ in
       description = "Database that is made at the first start.";
     };
     extensions = mkOption {
-      type = types.listOf (types.strMatching "[a-z_][a-z0-9_]*");
+      type = extensions;
       default = [
         "timescaledb"
         "vector"
       ];
-      description = "Extensions that the database has; added after each start where they are missing.";
+      description = "Extensions of `database`; added after each start where they are missing.";
+    };
+    migrations = mkOption {
+      type = types.nullOr types.path;
+      default = null;
+      defaultText = lib.literalMD "the tables of aidb, where that is on";
+      example = lib.literalExpression "./migrations";
+      description = "Folder of versioned migrations (`V1__name.sql`, …) for `database`, each applied once and never changed afterwards.";
+    };
+    embeddingSize = mkOption {
+      type = types.ints.between 1 16000;
+      default = 384;
+      description = "Dimension of the vectors when the tables of aidb are made.";
+    };
+    users = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options.passwordFile = mkOption {
+            type = types.strMatching "/.*";
+            example = "/run/secrets/postgres-app";
+            description = "Path of a file with the user's password.";
+          };
+        }
+      );
+      default = { };
+      description = "Further users that may log in; made after the start where they are missing, never removed.";
+    };
+    databases = mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          options = {
+            owner = mkOption {
+              type = types.nullOr identifier;
+              default = null;
+              description = "Its owner; null: `user`.";
+            };
+            extensions = mkOption {
+              type = extensions;
+              default = [ ];
+              description = "Its extensions.";
+            };
+            migrations = mkOption {
+              type = types.nullOr types.path;
+              default = null;
+              description = "Folder of its versioned migrations.";
+            };
+          };
+        }
+      );
+      default = { };
+      description = "Further databases; made after the start where they are missing, never removed.";
     };
     settings = mkOption {
       type = types.attrsOf (
@@ -74,7 +134,7 @@ in
       example = {
         work_mem = "32MB";
       };
-      description = "Settings of the server. By default a quarter of the memory granted is for shared buffers and three quarters are what the planner reckons with.";
+      description = "Settings of the server. By default a quarter of the memory granted (`resources.memory`, or the machine's) is for shared buffers and three quarters are what the planner reckons with; parallel workers follow the cores in `services.aiStack.facts`.";
     };
   };
   environment =
@@ -90,12 +150,23 @@ in
   command =
     {
       cfg,
+      stack,
       util,
       lib,
       ...
     }:
     let
-      granted = if cfg.resources.memory == null then null else util.toMiB cfg.resources.memory;
+      # Without a limit of its own the server has the machine's memory.
+      granted =
+        if cfg.resources.memory != null then
+          util.toMiB cfg.resources.memory
+        else if stack.facts == null then
+          null
+        else
+          stack.facts.memory.totalMiB or null;
+      cores = if stack.facts == null then null else stack.facts.cpu.cores or null;
+      # TimescaleDB's own, beside those of PostgreSQL.
+      backgroundWorkers = 16;
       settings = {
         max_connections = 200;
         shared_preload_libraries = "timescaledb";
@@ -104,6 +175,14 @@ in
         shared_buffers = "${toString (granted / 4)}MB";
         effective_cache_size = "${toString (granted * 3 / 4)}MB";
       }
+      // lib.optionalAttrs (cores != null) {
+        max_parallel_workers = cores;
+        max_parallel_workers_per_gather = lib.max 1 (cores / 2);
+        "timescaledb.max_background_workers" = backgroundWorkers;
+        # Those, the parallel ones, and the three that always run.
+        max_worker_processes = cores + backgroundWorkers + 3;
+      }
+      // lib.optionalAttrs (stack.on "aidb") { "aistack.embedding_size" = cfg.embeddingSize; }
       // cfg.settings;
       text = v: if builtins.isBool v then (if v then "on" else "off") else toString v;
     in
@@ -115,16 +194,74 @@ in
       ]) settings
     )
     ++ cfg.extraArgs;
-  setup =
-    { cfg, ... }:
-    map (
-      extension:
-      psql cfg
-      ++ [
-        "-c"
-        "CREATE EXTENSION IF NOT EXISTS ${extension}"
+  database =
+    {
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    let
+      folder = path: if path == null then null else "${path}";
+      major = builtins.match "pg([0-9]+).*" (toString (parseTag cfg.image));
+    in
+    {
+      port = "postgres";
+      inherit (cfg) user database;
+      passwordSource = stack.secret "postgres" "POSTGRES_PASSWORD";
+      major = if major == null then null else lib.toInt (lib.head major);
+      versionFile = "${cfg.data.data}/data/PG_VERSION";
+      roles = lib.mapAttrsToList (name: u: {
+        inherit name;
+        passwordSource = u.passwordFile;
+        option = "${option}.users.${name}";
+      }) cfg.users;
+      databases = [
+        {
+          name = cfg.database;
+          owner = cfg.user;
+          inherit (cfg) extensions;
+          migrations = folder (
+            if cfg.migrations == null && stack.on "aidb" then aidbMigrations else cfg.migrations
+          );
+          inherit option;
+        }
       ]
-    ) cfg.extensions;
+      ++ lib.mapAttrsToList (name: d: {
+        inherit name;
+        owner = if d.owner == null then cfg.user else d.owner;
+        inherit (d) extensions;
+        migrations = folder d.migrations;
+        option = "${option}.databases.${name}";
+      }) cfg.databases;
+    };
+  assertions =
+    {
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    let
+      owners = lib.filter (o: o != null) (lib.mapAttrsToList (_: d: d.owner) cfg.databases);
+      unknown = lib.filter (o: o != cfg.user && !(cfg.users ? ${o})) owners;
+    in
+    [
+      {
+        assertion = unknown == [ ];
+        message = "${option}.databases: the owner ${lib.concatStringsSep ", " unknown} is no user of the server: add ${option}.users.<name>, or leave the owner out.";
+      }
+      {
+        assertion = !(cfg.databases ? ${cfg.database});
+        message = "${option}.databases.${cfg.database} is the database that ${option}.database names already: use ${option}.extensions and ${option}.migrations for it.";
+      }
+      {
+        assertion = !(stack.on "aidb") || cfg.migrations != null || builtins.elem "vector" cfg.extensions;
+        message = "${option}.extensions has no vector, which the tables of services.aiStack.aidb need.";
+      }
+    ];
   # The password guards every connection that comes through the port.
   authenticated = _: true;
 }

@@ -1,4 +1,7 @@
-{ ... }:
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
 {
   description = "vector database";
   image = "qdrant";
@@ -34,7 +37,67 @@
   metrics = {
     port = "http";
     path = "/metrics";
+    tokenVariable = "QDRANT__SERVICE__API_KEY";
+    panels = [
+      {
+        title = "Qdrant: collections";
+        expr = "collections_total";
+        type = "stat";
+      }
+      {
+        title = "Qdrant: answers each second";
+        expr = "sum(rate(rest_responses_total[5m]))";
+        legend = "REST";
+      }
+    ];
   };
+  options.collections = mkOption {
+    type = types.attrsOf (
+      types.submodule {
+        options = {
+          size = mkOption {
+            type = types.ints.between 1 65536;
+            description = "Dimension of the vectors.";
+          };
+          distance = mkOption {
+            type = types.enum [
+              "Cosine"
+              "Dot"
+              "Euclid"
+              "Manhattan"
+            ];
+            default = "Cosine";
+            description = "How near two vectors are.";
+          };
+        };
+      }
+    );
+    default = { };
+    example = {
+      notes.size = 384;
+    };
+    description = "Collections that are made when they are missing. One that exists with another dimension is reported and left as it is.";
+  };
+  vectors =
+    {
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    if cfg.collections == { } then
+      null
+    else
+      {
+        port = "http";
+        apiKeySource = stack.secret "qdrant" "QDRANT__SERVICE__API_KEY";
+        collections = lib.mapAttrsToList (name: c: {
+          inherit name;
+          inherit (c) size distance;
+          option = "${option}.collections.${name}";
+        }) cfg.collections;
+      };
   resources.memory = "4g";
   environment = _: {
     QDRANT__TELEMETRY_DISABLED = "true";

@@ -1,0 +1,7 @@
+# Every service in system scope.
+{
+  imports = [
+    ./machine.nix
+    ./stack.nix
+  ];
+}

@@ -1,0 +1,61 @@
+# Every service of the catalog at once, as nobody would have it: what the tests look at.
+# The images of the private ones are the user's; here they have made-up names.
+let
+  private = name: {
+    enable = true;
+    image = "registry.example/${name}:1.0.0@sha256:${builtins.hashString "sha256" name}";
+  };
+in
+{
+  services.aiStack = {
+    enable = true;
+    models.tiny = {
+      url = "https://models.example/tiny.gguf";
+      sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+      sizeMiB = 1;
+    };
+    ollama = {
+      enable = true;
+      models = [ "llama3.2:3b" ];
+      importModels = [ "tiny" ];
+    };
+    llama-cpp = {
+      enable = true;
+      model = "tiny";
+    };
+    llama-cpp-embed = {
+      enable = true;
+      model = "embed.gguf";
+      parallel = 1;
+      contextSize = 2048;
+    };
+    vllm = private "vllm-cpu" // {
+      model = "tiny";
+      allowCpu = true;
+    };
+    tgi = private "tgi-cpu" // {
+      model = "example/tiny";
+    };
+    litellm.enable = true;
+    open-webui.enable = true;
+    qdrant.enable = true;
+    chromadb.enable = true;
+    mindsdb.enable = true;
+    postgres.enable = true;
+    redis.enable = true;
+    redisinsight.enable = true;
+    aidb = private "aidb";
+    hybrid-coordinator = private "hybrid-coordinator";
+    aider.enable = true;
+    goose = private "goose";
+    autogpt = private "autogpt";
+    langchain = private "langchain";
+    ralph = private "ralph";
+    continue.enable = true;
+    prometheus.enable = true;
+    grafana.enable = true;
+    loki.enable = true;
+    alloy.enable = true;
+    node-exporter.enable = true;
+  };
+}

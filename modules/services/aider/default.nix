@@ -1,0 +1,53 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  agent = import ../../stack/agent.nix { inherit lib; } {
+    description = "pair programmer in the terminal";
+    port = 8093;
+  };
+in
+agent
+// {
+  image = "aider";
+  # The program is one for a terminal, `podman exec -it local-ai-aider aider`: the
+  # container keeps it at hand beside its workspace.
+  ports.http = {
+    container = 8501;
+    host = 8093;
+  };
+  probe = null;
+  healthCommand = _: "test -d /workspace";
+  options = agent.options // {
+    browser = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Serve its page for the browser on the port, with an image that has it (`aider-full`).";
+    };
+  };
+  entrypoint = { cfg, ... }: if cfg.browser then null else "sleep";
+  environment =
+    arguments:
+    removeAttrs (agent.environment arguments) [
+      "PORT"
+      "OPENAI_MODEL"
+    ]
+    // {
+      AIDER_MODEL =
+        let
+          model = (agent.environment arguments).OPENAI_MODEL;
+        in
+        if model == null then null else "openai/${model}";
+      AIDER_CHECK_UPDATE = "false";
+      AIDER_ANALYTICS_DISABLE = "true";
+    };
+  command =
+    { cfg, ... }:
+    if cfg.browser then
+      [
+        "--gui"
+        "--no-check-update"
+      ]
+      ++ cfg.extraArgs
+    else
+      [ "infinity" ];
+}

@@ -1,0 +1,91 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  config = "/etc/alloy/config.alloy";
+in
+{
+  description = "sends the journal to Loki";
+  image = "alloy";
+  ports.http = {
+    container = 12345;
+    host = 12345;
+  };
+  data.data = {
+    path = "/var/lib/alloy/data";
+    dir = "alloy";
+  };
+  mounts = [
+    {
+      host = "/var/log/journal";
+      container = "/var/log/journal";
+      why = "the journal that it sends";
+    }
+    {
+      host = "/etc/machine-id";
+      container = "/etc/machine-id";
+      why = "the journal's folder is named after it";
+    }
+  ];
+  readOnlyRoot = true;
+  probe.http = {
+    port = "http";
+    path = "/-/ready";
+  };
+  healthCommand = { util, ... }: util.bashGet 12345 "/-/ready";
+  metrics = {
+    port = "http";
+    path = "/metrics";
+  };
+  startTimeout = 120;
+  resources.memory = "1g";
+  needs = [ "loki" ];
+  options.settings = mkOption {
+    type = types.lines;
+    default = "";
+    description = "Further blocks of Alloy's configuration.";
+  };
+  configFiles =
+    { cfg, stack, ... }:
+    {
+      ${config} = ''
+        loki.source.journal "journal" {
+          path          = "/var/log/journal"
+          max_age       = "12h"
+          relabel_rules = loki.relabel.journal.rules
+          forward_to    = [loki.write.loki.receiver]
+          labels        = { source = "journal" }
+        }
+
+        loki.relabel "journal" {
+          forward_to = []
+
+          rule {
+            source_labels = ["__journal__systemd_unit"]
+            target_label  = "unit"
+          }
+
+          rule {
+            source_labels = ["__journal__systemd_user_unit"]
+            regex         = "(.+)"
+            target_label  = "unit"
+          }
+        }
+
+        loki.write "loki" {
+          endpoint {
+            url = "${stack.url "loki" "http"}/loki/api/v1/push"
+          }
+        }
+        ${cfg.settings}'';
+    };
+  command =
+    { cfg, ... }:
+    [
+      "run"
+      "--storage.path=/var/lib/alloy/data"
+      "--server.http.listen-addr=0.0.0.0:12345"
+      "--disable-reporting"
+    ]
+    ++ cfg.extraArgs
+    ++ [ config ];
+}

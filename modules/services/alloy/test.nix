@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "is ready";
+      http = {
+        port = "http";
+        path = "/-/ready";
+      };
+      expect = "ready";
+    }
+  ];
+}

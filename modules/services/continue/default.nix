@@ -1,0 +1,60 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  description = "configuration of the Continue extension for editors";
+  container = false;
+  options.models = mkOption {
+    type = types.listOf (types.attrsOf types.anything);
+    default = [ ];
+    example = [
+      {
+        name = "elsewhere";
+        provider = "openai";
+        model = "big";
+        apiBase = "http://inference.example:8000/v1";
+      }
+    ];
+    description = "Models beside those of this stack's engines.";
+  };
+  userFiles =
+    {
+      cfg,
+      stack,
+      lib,
+      ...
+    }:
+    let
+      of =
+        engine:
+        let
+          models = if engine.models == [ ] then [ engine.name ] else engine.models;
+        in
+        map (model: {
+          name = if model == engine.name then model else "${model} (${engine.name})";
+          provider = "openai";
+          inherit model;
+          # An editor runs on the host: it takes the published port.
+          apiBase = engine.hostUrl;
+          roles =
+            if engine.embedding then
+              [ "embed" ]
+            else
+              [
+                "chat"
+                "edit"
+                "apply"
+              ];
+        }) models;
+    in
+    {
+      # JSON is YAML.
+      ".continue/config.yaml" = builtins.toJSON {
+        name = "local-ai";
+        version = "1.0.0";
+        schema = "v1";
+        models = lib.concatMap of stack.engines ++ cfg.models;
+      };
+    };
+}

@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "names its collections";
+      http = {
+        port = "http";
+        path = "/health";
+      };
+      expect = "collections";
+    }
+  ];
+}

@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "lists the engines' models";
+      http = {
+        port = "http";
+        path = "/v1/models";
+      };
+      expect = "data";
+    }
+  ];
+}

@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "says its version";
+      http = {
+        port = "http";
+        path = "/api/status";
+      };
+      expect = "mindsdb_version";
+    }
+  ];
+}

@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "scrapes itself";
+      http = {
+        port = "http";
+        path = "/api/v1/targets";
+      };
+      expect = "activeTargets";
+    }
+  ];
+}

@@ -1,0 +1,41 @@
+{ ... }:
+{
+  description = "Redis in the browser";
+  image = "redisinsight";
+  ports.http = {
+    container = 5540;
+    host = 5540;
+  };
+  data.data = {
+    path = "/data";
+    dir = "redisinsight";
+  };
+  user = {
+    uid = 1000;
+    gid = 1000;
+  };
+  probe.http = {
+    port = "http";
+    path = "/api/health";
+  };
+  healthCommand = { util, ... }: util.wgetGet 5540 "/api/health";
+  startTimeout = 120;
+  resources.memory = "1g";
+  wants = [ "redis" ];
+  environment =
+    { stack, lib, ... }:
+    {
+      RI_APP_PORT = "5540";
+      RI_ACCEPT_TERMS_AND_CONDITIONS = "true";
+    }
+    // lib.optionalAttrs (stack.on "redis") {
+      RI_REDIS_HOST = "local-ai-redis";
+      RI_REDIS_PORT = "6379";
+      RI_REDIS_ALIAS = "local-ai";
+    };
+  sharedSecrets =
+    { stack, lib, ... }:
+    lib.optionalAttrs (stack.on "redis") {
+      RI_REDIS_PASSWORD = (stack.config "redis").passwordFile;
+    };
+}

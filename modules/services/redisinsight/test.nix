@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "answers";
+      http = {
+        port = "http";
+        path = "/api/health";
+      };
+      expect = "up";
+    }
+  ];
+}

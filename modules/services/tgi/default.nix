@@ -1,0 +1,80 @@
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+in
+{
+  description = "Hugging Face's text generation server (archived by its makers)";
+  image = {
+    cuda = "tgi";
+  };
+  ports.http = {
+    container = 80;
+    host = 8085;
+  };
+  # The same cache of Hugging Face that vLLM uses.
+  data.cache = {
+    path = "/data";
+    dir = "vllm-models";
+    shared = true;
+  };
+  probe.http = {
+    port = "http";
+    path = "/health";
+  };
+  healthCommand = { util, ... }: util.anyGet 80 "/health";
+  startTimeout = 7200;
+  resources.shm = "1g";
+  gpu = true;
+  capabilities.NET_BIND_SERVICE = "its port in the container is 80";
+  options = {
+    model = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "Qwen/Qwen2.5-7B-Instruct";
+      description = "Repository on Hugging Face.";
+    };
+    revision = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "Commit of the repository.";
+    };
+    maxBatchPrefillTokens = mkOption {
+      type = types.ints.positive;
+      default = 4096;
+      description = "Most tokens of prompts in one batch.";
+    };
+  };
+  environment = _: { HF_HOME = "/data"; };
+  command =
+    { cfg, lib, ... }:
+    [
+      "--model-id"
+      (toString cfg.model)
+      "--max-batch-prefill-tokens"
+      (toString cfg.maxBatchPrefillTokens)
+    ]
+    ++ lib.optionals (cfg.revision != null) [
+      "--revision"
+      cfg.revision
+    ]
+    ++ cfg.extraArgs;
+  openai =
+    { cfg, ... }:
+    {
+      models = [ (toString cfg.model) ];
+      embedding = false;
+    };
+  warnings =
+    { option, ... }:
+    [
+      "${option}: text-generation-inference was archived in March 2026 and gets no fixes any more; vllm and llama-cpp serve the same models."
+    ];
+  assertions =
+    { cfg, option, ... }:
+    [
+      {
+        assertion = cfg.model != null;
+        message = "${option}.model is not set: name a repository on Hugging Face.";
+      }
+    ];
+}

@@ -1,0 +1,12 @@
+{
+  checks = [
+    {
+      name = "lists its model";
+      http = {
+        port = "http";
+        path = "/v1/models";
+      };
+      expect = "data";
+    }
+  ];
+}

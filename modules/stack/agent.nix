@@ -1,0 +1,101 @@
+# What agents have in common: an image that the user brings, a workspace, a port with
+# an address that says whether they are well, and the engine that they talk to.
+{ lib }:
+{
+  description,
+  port,
+  # Further variables that this agent reads, from its configuration.
+  environment ? _: { },
+  options ? { },
+}:
+let
+  inherit (lib) mkOption types;
+  container = 8080;
+in
+{
+  inherit description;
+  ports.http = {
+    inherit container;
+    host = port;
+  };
+  data.workspace.path = "/workspace";
+  probe.http = {
+    port = "http";
+    path = "/health";
+  };
+  healthCommand = { util, ... }: util.anyGet container "/health";
+  resources.memory = "4g";
+  wants = [
+    "litellm"
+    "llama-cpp"
+    "vllm"
+    "ollama"
+  ];
+  options = {
+    model = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "Model to ask for; null: the first that the engine names.";
+    };
+    engine = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "llama-cpp";
+      description = "Engine of the stack to talk to; null: the first that is on of litellm, llama-cpp, vllm and ollama.";
+    };
+  }
+  // options;
+  environment =
+    arguments@{
+      cfg,
+      stack,
+      lib,
+      ...
+    }:
+    let
+      engine = stack.engine cfg.engine;
+    in
+    {
+      PORT = toString container;
+      OPENAI_API_BASE = if engine == null then null else engine.url;
+      OPENAI_BASE_URL = if engine == null then null else engine.url;
+      OPENAI_MODEL =
+        if cfg.model != null then
+          cfg.model
+        else if engine == null || engine.models == [ ] then
+          null
+        else
+          lib.head engine.models;
+      # The client libraries want one where the engine asks for none.
+      OPENAI_API_KEY =
+        if cfg.secretEnv ? OPENAI_API_KEY || (engine != null && engine.apiKeySource != null) then
+          null
+        else
+          "none";
+    }
+    // environment arguments;
+  sharedSecrets =
+    { cfg, stack, ... }:
+    let
+      engine = stack.engine cfg.engine;
+    in
+    {
+      OPENAI_API_KEY = if engine == null then null else engine.apiKeySource;
+    };
+  assertions =
+    {
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    [
+      {
+        assertion = cfg.engine == null || stack.engine cfg.engine != null;
+        message = "${option}.engine = \"${toString cfg.engine}\" is none of the engines that are on (${
+          lib.concatMapStringsSep ", " (e: e.name) stack.engines
+        }): set services.aiStack.${toString cfg.engine}.enable = true, or name another one.";
+      }
+    ];
+}

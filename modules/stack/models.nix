@@ -1,0 +1,187 @@
+# Models by hash: where each comes from, the unit that fetches it, and the file that
+# engines are given. Nothing is fetched by evaluation or by a switch.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    literalExpression
+    mapAttrs
+    mapAttrsToList
+    mkIf
+    mkOption
+    nameValuePair
+    types
+    ;
+
+  cfg = config.services.aiStack;
+
+  absolutePath = types.strMatching "/.*" // {
+    description = "absolute path";
+  };
+
+  model =
+    { name, config, ... }:
+    {
+      options = {
+        url = mkOption {
+          type = types.strMatching "https?://.+";
+          default =
+            if config.huggingface == null then
+              throw "services.aiStack.models.${name}: say where it comes from, with url or huggingface"
+            else
+              let
+                hf = config.huggingface;
+              in
+              "https://huggingface.co/${hf.repo}/resolve/${hf.revision}/${hf.file}";
+          defaultText = literalExpression "the file at that revision, where huggingface is given";
+          example = "https://example.org/models/tiny.gguf";
+          description = "Where the file is.";
+        };
+        huggingface = mkOption {
+          type = types.nullOr (
+            types.submodule {
+              options = {
+                repo = mkOption {
+                  type = types.strMatching "[^/]+/[^/]+";
+                  example = "Qwen/Qwen2.5-7B-Instruct-GGUF";
+                  description = "Repository.";
+                };
+                file = mkOption {
+                  type = types.str;
+                  example = "qwen2.5-7b-instruct-q4_k_m.gguf";
+                  description = "File in it.";
+                };
+                revision = mkOption {
+                  type = types.strMatching "[0-9a-f]{40}";
+                  description = "Commit. A branch could hold another file tomorrow.";
+                };
+              };
+            }
+          );
+          default = null;
+          description = "The file of a repository on Hugging Face, in place of `url`.";
+        };
+        sha256 = mkOption {
+          type = types.strMatching "[0-9a-f]{64}";
+          description = "SHA-256 of the file, in hexadecimal. A file copied there by hand is taken when it has this hash.";
+        };
+        sizeMiB = mkOption {
+          type = types.nullOr types.ints.positive;
+          default = null;
+          description = "Its size in MiB, so that a disk that is too small is known before the download.";
+        };
+        fileName = mkOption {
+          type = types.strMatching "[^/]+";
+          default = baseNameOf (lib.head (lib.splitString "?" config.url));
+          defaultText = literalExpression "the last part of url";
+          description = "Name in `services.aiStack.modelsDir`.";
+        };
+        tokenFile = mkOption {
+          type = types.nullOr absolutePath;
+          default = null;
+          example = literalExpression "config.sops.secrets.huggingface.path";
+          description = "File with the access token for a model that needs one.";
+        };
+        path = mkOption {
+          type = types.str;
+          readOnly = true;
+          default = "${cfg.modelsDir}/${config.fileName}";
+          defaultText = literalExpression "in modelsDir";
+          description = "The file on this machine.";
+        };
+        unit = mkOption {
+          type = types.str;
+          internal = true;
+          readOnly = true;
+          default = "local-ai-model-${name}.service";
+          description = "The unit that fetches it.";
+        };
+      };
+    };
+
+  names = mapAttrsToList (_: m: m.fileName) cfg.models;
+  twice = lib.unique (lib.filter (n: lib.count (m: m == n) names > 1) names);
+in
+{
+  options.services.aiStack = {
+    modelEntries = mkOption {
+      type = types.attrsOf types.raw;
+      internal = true;
+      default = { };
+      description = "The models as stack.json lists them.";
+    };
+    modelsDir = mkOption {
+      type = absolutePath;
+      default = "${cfg.dataRoot}/models";
+      defaultText = literalExpression "\"\${config.services.aiStack.dataRoot}/models\"";
+      description = "Folder of model files, which all engines read.";
+    };
+    models = mkOption {
+      type = types.attrsOf (types.submodule model);
+      default = { };
+      example = literalExpression ''
+        {
+          tiny = {
+            url = "https://example.org/models/tiny.gguf";
+            sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+            sizeMiB = 640;
+          };
+        }
+      '';
+      description = "Model files by hash, each fetched by its own unit behind the switch; engines take them by these names.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = twice == [ ];
+        message = "services.aiStack.models: ${lib.concatStringsSep ", " twice} is the file of more than one model: set fileName of one of them.";
+      }
+    ]
+    ++ mapAttrsToList (name: _: {
+      assertion = builtins.match "[a-z0-9][a-z0-9._-]*" name != null;
+      message = "services.aiStack.models.\"${name}\": a unit is named after it; use lower-case letters, digits, dots and dashes.";
+    }) cfg.models;
+
+    services.aiStack.units = lib.mapAttrs' (
+      name: m:
+      nameValuePair m.unit {
+        Unit = {
+          Description = "Local AI: model ${name}";
+          RequiresMountsFor = [ cfg.modelsDir ];
+          # Who waits for the file is started when it is there.
+          OnSuccess =
+            mapAttrsToList (_: s: s.unit) (
+              lib.filterAttrs (_: s: lib.any (f: (f.unit or null) == m.unit) s.files) cfg.resolved.services
+            )
+            ++ mapAttrsToList (_: s: s.loader.unit) (
+              lib.filterAttrs (
+                _: s: s.loader != null && lib.any (i: i.unit == m.unit) s.loader.imports
+              ) cfg.resolved.services
+            );
+          StartLimitIntervalSec = 0;
+        };
+        Service = {
+          Type = "exec";
+          ExecStart = "${cfg.package}/bin/aistack model fetch ${name} --stack ${cfg.identity.manifestPath}";
+          Restart = "on-failure";
+          RestartSec = 60;
+          RestartSteps = 6;
+          RestartMaxDelaySec = 3600;
+        };
+      }
+    ) cfg.models;
+
+    services.aiStack.modelEntries = mapAttrs (name: m: {
+      inherit (m)
+        url
+        sha256
+        sizeMiB
+        path
+        unit
+        tokenFile
+        ;
+      option = "services.aiStack.models.${name}";
+    }) cfg.models;
+  };
+}
