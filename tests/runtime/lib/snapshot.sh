@@ -98,6 +98,7 @@ stage() {
     install -m 755 "$aistack" "$root/nix/store/aistack/bin/aistack"
     ln -sf /nix/store/aistack/bin/aistack "$root/usr/local/bin/aistack"
     stage_files "$snap" "$root"
+    stage_models "$root" "$root$manifest"
     stage_secrets "$snap" "$root"
 }
 
@@ -126,6 +127,17 @@ stage_files() { # SNAPSHOT ROOT
         *) die "$1/stack.json expects $path: the rig knows no file to put there" ;;
         esac
     done < <(jq -r '.services[].files[].path' "$1/stack.json")
+}
+
+# Models that the stack declares: the file that was staged in each place is the right one.
+stage_models() { # ROOT MANIFEST
+    local name path hash
+    while read -r name path; do
+        [ -f "$1$path" ] || continue
+        hash=$(sha256sum <"$1$path")
+        jq --arg n "$name" --arg h "${hash%% *}" '.models[$n].sha256 = $h' "$2" >"$2.new"
+        mv "$2.new" "$2"
+    done < <(jq -r '.models // {} | to_entries[] | "\(.key) \(.value.path)"' "$2")
 }
 
 # Secret files that a user has to bring; /run is empty at boot, so there tmpfiles makes them.

@@ -4,7 +4,7 @@
 section_boot() {
     expect "$SNAP boot: systemd is up" is_started
     [ "$SCOPE" = system ] || expect "$SNAP boot: the user's manager runs without a login" within 20 no_login
-    all_healthy boot 120
+    all_healthy boot $((120 + 20 * ${#SERVICES[@]}))
     # Without these nothing further can be asked (run reads it).
     # shellcheck disable=SC2034
     BOOTED=$(failures)

@@ -7,9 +7,9 @@ section_kill() {
     for s in "${SERVICES[@]}"; do old[$s]=$(container_id "$s"); done
     pod kill -s KILL "${CONTAINER[@]}" >/dev/null
     for s in "${SERVICES[@]}"; do
-        expect "$SNAP kill: $s is a new container" within 60 has_new_id "$s" "${old[$s]}"
+        expect "$SNAP kill: $s is a new container" within $((60 + 10 * ${#SERVICES[@]})) has_new_id "$s" "${old[$s]}"
     done
-    all_healthy kill 120
+    all_healthy kill $((120 + 20 * ${#SERVICES[@]}))
 }
 
 # The container whose health checks the rig has made quick; see run.

@@ -39,12 +39,12 @@ section_recreate() {
     write_markers
     for s in "${SERVICES[@]}"; do old[$s]=$(container_id "$s"); done
     sctl stop "$TARGET"
-    expect "$SNAP recreate: stopping the target stops every container" within 60 no_containers
+    expect "$SNAP recreate: stopping the target stops every container" within $((60 + 5 * ${#SERVICES[@]})) no_containers
     sctl start "$TARGET"
     for s in "${SERVICES[@]}"; do
-        expect "$SNAP recreate: $s is a new container" within 60 has_new_id "$s" "${old[$s]}"
+        expect "$SNAP recreate: $s is a new container" within $((60 + 10 * ${#SERVICES[@]})) has_new_id "$s" "${old[$s]}"
     done
-    all_healthy recreate 60
+    all_healthy recreate $((60 + 20 * ${#SERVICES[@]}))
     read_markers recreate
 }
 
