@@ -60,6 +60,7 @@ in
   imports = [
     ../stack
     ../gpu
+    ./monitoring.nix
   ];
 
   config = lib.mkMerge [

@@ -173,6 +173,20 @@ let
         else
           null;
       metrics = if def.metrics == null then null else { url = urlOf def.metrics; };
+      # The same for a Prometheus on the host.
+      scrape =
+        if def.metrics == null then
+          null
+        else
+          let
+            to = socket def.metrics.port;
+          in
+          {
+            target = "${util.bracket to.address}:${toString to.port}";
+            inherit (def.metrics) path;
+            token =
+              if def.metrics ? tokenVariable then secretSource cfg def name def.metrics.tokenVariable else null;
+          };
     };
 
 in

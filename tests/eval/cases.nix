@@ -146,8 +146,22 @@ let
     nixos =
       modules: nixos (modules ++ [ { home-manager.sharedModules = [ self.homeModules.default ]; } ]);
   };
+  catalogue = import ./catalogue.nix {
+    inherit
+      lib
+      on
+      manifest
+      container
+      nixos
+      refuses
+      accepts
+      equal
+      throws
+      ;
+  };
 in
 gpu
+// catalogue
 // {
   # ── the ledger ──
   "one port twice within the stack names both options" =

@@ -1,0 +1,651 @@
+# Evaluation tests of the catalogue: what the services tell each other, what they
+# refuse, and models, secrets and databases.
+{
+  lib,
+  on,
+  manifest,
+  container,
+  nixos,
+  refuses,
+  accepts,
+  equal,
+  throws,
+}:
+let
+  inherit (lib) elem hasInfix head;
+
+  catalog = import ../../modules/stack/catalog.nix { inherit lib; };
+
+  file =
+    module: name: target:
+    builtins.readFile (on module).services.aiStack.resolved.services.${name}.configFiles.${target};
+  json =
+    module: name: target:
+    builtins.fromJSON (file module name target);
+  units = module: (on module).services.aiStack.units;
+  warnsOf = module: lib.concatStringsSep "\n" (on module).warnings;
+  secretsOf =
+    module: name:
+    lib.listToAttrs (
+      map (s: lib.nameValuePair s.name s.source) (manifest module).services.${name}.secrets
+    );
+
+  repeated = n: c: lib.concatStrings (lib.genList (_: c) n);
+  hash = repeated 64 "0";
+  model = {
+    url = "https://models.example/a/tiny.gguf?x=1";
+    sha256 = hash;
+  };
+  llama = {
+    enable = true;
+    model = "m.gguf";
+  };
+  vllm = {
+    enable = true;
+    model = "a/b";
+  };
+  private = {
+    enable = true;
+    image = "registry.example/x:1@sha256:${hash}";
+  };
+  databases = {
+    postgres.enable = true;
+    redis.enable = true;
+  };
+  withKey = databases // {
+    postgres = {
+      enable = true;
+      secretEnv.POSTGRES_PASSWORD = "/run/secrets/pg";
+    };
+  };
+  scrapes =
+    stack:
+    (json (stack // { prometheus.enable = true; }) "prometheus" "/etc/prometheus/prometheus.yml")
+    .scrape_configs;
+in
+{
+  # ── private images ──
+  "a private image has no default, and the message says how to give one" =
+    refuses (on (databases // { aidb.enable = true; }))
+      [
+        "services.aiStack.aidb has no default image"
+        "services.aiStack.aidb.image"
+      ];
+  "with its image aidb is well" = accepts (on (databases // { aidb = private; }));
+  "aidb without its databases is refused" = refuses (on { aidb = private; }) [
+    "services.aiStack.aidb needs postgres, redis"
+  ];
+
+  # ── what services tell each other ──
+  "the interface finds every engine that is on" =
+    let
+      env =
+        (container {
+          open-webui.enable = true;
+          ollama.enable = true;
+          llama-cpp = llama;
+          llama-cpp-embed = llama;
+          litellm.enable = true;
+        } "open-webui").environments;
+    in
+    equal
+      [
+        env.OLLAMA_BASE_URL
+        env.OPENAI_API_BASE_URLS
+      ]
+      [
+        "http://local-ai-ollama:11434"
+        "http://local-ai-litellm:4000/v1;http://local-ai-llama-cpp:8080/v1"
+      ];
+  "a moved host port changes no address inside the network" =
+    equal
+      (container {
+        open-webui.enable = true;
+        llama-cpp = llama // {
+          ports.http = 9999;
+        };
+      } "open-webui").environments.OPENAI_API_BASE_URLS
+      "http://local-ai-llama-cpp:8080/v1";
+  "LiteLLM routes every engine, and embeddings as such" =
+    let
+      routes =
+        (json {
+          litellm.enable = true;
+          llama-cpp = llama // {
+            alias = "small";
+          };
+          llama-cpp-embed = llama;
+          ollama = {
+            enable = true;
+            models = [ "llama3.2:3b" ];
+          };
+        } "litellm" "/etc/litellm/config.yaml").model_list;
+      named = name: lib.findFirst (r: r.model_name == name) null routes;
+    in
+    equal
+      [
+        (named "small").litellm_params
+        (named "llama-cpp").litellm_params.model
+        (named "llama-cpp-embed").model_info.mode
+        (named "llama3.2:3b").litellm_params.api_base
+        (named "ollama/*").litellm_params.model
+      ]
+      [
+        {
+          api_base = "http://local-ai-llama-cpp:8080/v1";
+          api_key = "none";
+          model = "openai/small";
+        }
+        "openai/small"
+        "embedding"
+        "http://local-ai-ollama:11434/v1"
+        "openai/*"
+      ];
+  "an engine's key reaches LiteLLM as a secret, not in its configuration" =
+    let
+      stack = {
+        litellm.enable = true;
+        llama-cpp = llama // {
+          secretEnv.LLAMA_API_KEY = "/run/secrets/llama";
+        };
+      };
+    in
+    equal
+      [
+        (hasInfix "os.environ/ENGINE_KEY_LLAMA_CPP" (file stack "litellm" "/etc/litellm/config.yaml"))
+        (secretsOf stack "litellm").local-ai-litellm-ENGINE_KEY_LLAMA_CPP
+      ]
+      [
+        true
+        "/run/secrets/llama"
+      ];
+  "aidb gets its databases' addresses, and their passwords as secrets" =
+    let
+      stack = withKey // {
+        aidb = private;
+        qdrant.enable = true;
+      };
+      env = (container stack "aidb").environments;
+    in
+    equal
+      [
+        env.POSTGRES_HOST
+        env.QDRANT_URL
+        (secretsOf stack "aidb").local-ai-aidb-POSTGRES_PASSWORD
+      ]
+      [
+        "local-ai-postgres"
+        "http://local-ai-qdrant:6333"
+        "/run/secrets/pg"
+      ];
+  "a generated password is shared by its file" =
+    equal (secretsOf (databases // { aidb = private; }) "aidb").local-ai-aidb-POSTGRES_PASSWORD
+      "/var/lib/local-ai/secrets/postgres/POSTGRES_PASSWORD";
+  "the coordinator declares its collections, and the user's word is the last" =
+    let
+      seen =
+        (manifest {
+          qdrant = {
+            enable = true;
+            collections.best-practices.size = 1024;
+          };
+          hybrid-coordinator = private // {
+            embeddingSize = 768;
+          };
+        }).services.qdrant.qdrant.collections;
+    in
+    equal (map (c: "${c.name} ${toString c.size} ${c.distance}") seen) [
+      "best-practices 1024 Cosine"
+      "codebase-context 768 Cosine"
+      "error-solutions 768 Cosine"
+      "interaction-history 768 Cosine"
+      "skills-patterns 768 Cosine"
+    ];
+  "without collections Qdrant has nothing to set up" = equal (
+    (manifest { qdrant.enable = true; }).services.qdrant ? qdrant
+  ) false;
+  "an agent talks to the engine that is on" =
+    equal
+      (container {
+        goose = private;
+        ollama.enable = true;
+        llama-cpp = llama;
+      } "goose").environments.OPENAI_BASE_URL
+      "http://local-ai-llama-cpp:8080/v1";
+  "an agent's engine that is off is refused" =
+    refuses
+      (on {
+        goose = private // {
+          engine = "vllm";
+        };
+      })
+      [
+        ''services.aiStack.goose.engine = "vllm"''
+        "services.aiStack.vllm.enable"
+      ];
+  "there is no endless loop" =
+    throws
+      (on {
+        ralph = private // {
+          maxIterations = 0;
+        };
+      }).services.aiStack.ralph.maxIterations;
+
+  # ── monitoring ──
+  "Prometheus scrapes what is on, and only that" =
+    equal
+      (map (j: (head (head j.static_configs).targets)) (scrapes {
+        qdrant.enable = true;
+        redis.enable = true;
+        llama-cpp = llama;
+      }))
+      [
+        "local-ai-llama-cpp:8080"
+        "local-ai-prometheus:9090"
+        "local-ai-qdrant:6333"
+      ];
+  "a service with a key is scraped with it, from a file" =
+    let
+      stack = {
+        prometheus.enable = true;
+        qdrant = {
+          enable = true;
+          secretEnv.QDRANT__SERVICE__API_KEY = "/run/secrets/q";
+        };
+      };
+    in
+    equal
+      [
+        (lib.last (scrapes stack)).authorization.credentials_file
+        (lib.attrValues (secretsOf stack "prometheus"))
+      ]
+      [
+        "/run/secrets/metrics-qdrant"
+        [ "/run/secrets/q" ]
+      ];
+  "the dashboard has a panel for what is on" =
+    let
+      shows =
+        stack:
+        elem "Qdrant: collections" (
+          map (p: p.title)
+            (json (
+              stack
+              // {
+                grafana.enable = true;
+                prometheus.enable = true;
+              }
+            ) "grafana" "/etc/grafana/dashboards/local-ai.json").panels
+        );
+    in
+    equal
+      [
+        (shows { qdrant.enable = true; })
+        (shows { })
+      ]
+      [
+        true
+        false
+      ];
+  "NixOS's own Prometheus scrapes the stack" =
+    let
+      jobs =
+        (nixos [
+          {
+            services.prometheus = {
+              enable = true;
+              port = 9099;
+            };
+            services.aiStack = {
+              enable = true;
+              qdrant.enable = true;
+            };
+          }
+        ]).services.prometheus.scrapeConfigs;
+    in
+    equal (map (j: j.job_name) jobs) [ "local-ai-qdrant" ];
+  "a changed configuration file is another container" =
+    let
+      of =
+        retention:
+        (manifest {
+          loki = {
+            enable = true;
+            inherit retention;
+          };
+        }).services.loki.configHash;
+    in
+    equal (of "24h" == of "48h") false;
+
+  # ── engines ──
+  "vLLM without a GPU is refused" = refuses (on { inherit vllm; }) [
+    "services.aiStack.vllm needs an NVIDIA or AMD GPU"
+    "allowCpu"
+  ];
+  "AMD's image of vLLM gets its program" =
+    equal
+      (lib.take 3
+        (container {
+          gpu.backend = "rocm";
+          inherit vllm;
+        } "vllm").exec
+      )
+      [
+        "vllm"
+        "serve"
+        "a/b"
+      ];
+  "vLLM claims its share of the card" = equal (hasInfix "vllm takes 20400 MiB" (warnsOf {
+    gpu = {
+      backend = "cuda";
+      cards = [
+        {
+          slot = "0000:01:00.0";
+          vendor = "nvidia";
+          backend = "cuda";
+          vramMiB = 24000;
+        }
+      ];
+    };
+    inherit vllm;
+    ollama = {
+      enable = true;
+      gpu.memoryMiB = 8000;
+    };
+  })) true;
+  "a model without a revision is warned about" = equal (hasInfix "vllm.revision" (warnsOf {
+    gpu.backend = "cuda";
+    inherit vllm;
+  })) true;
+  "an archived server is warned about" = equal (hasInfix "archived" (warnsOf {
+    gpu.backend = "cuda";
+    tgi = vllm;
+  })) true;
+  "a batch smaller than the longest text is refused" =
+    refuses
+      (on {
+        llama-cpp-embed = llama // {
+          ubatchSize = 512;
+        };
+      })
+      [
+        "ubatchSize = 512"
+        "longestChunk = 2048"
+      ];
+  "a slot smaller than the longest text is refused" =
+    refuses
+      (on {
+        llama-cpp-embed = llama // {
+          parallel = 8;
+        };
+      })
+      [
+        "leaves 1024"
+        "longestChunk = 2048"
+      ];
+
+  # ── models ──
+  "a declared model is the engine's file, and its unit is known" =
+    let
+      stack = {
+        models.tiny = model;
+        llama-cpp = llama // {
+          model = "tiny";
+        };
+      };
+      wanted = head (manifest stack).services.llama-cpp.files;
+    in
+    equal
+      [
+        wanted.path
+        wanted.unit
+        (elem "/models/tiny.gguf" (container stack "llama-cpp").exec)
+        (manifest stack).models.tiny.path
+        (units stack)."local-ai-model-tiny.service".Unit.OnSuccess
+      ]
+      [
+        "/var/lib/local-ai/models/tiny.gguf"
+        "local-ai-model-tiny.service"
+        true
+        "/var/lib/local-ai/models/tiny.gguf"
+        [ "local-ai-llama-cpp.service" ]
+      ];
+  "a model's download is not in the switch's way" =
+    let
+      seen = units { models.tiny = model; };
+      unit = seen."local-ai-model-tiny.service";
+    in
+    equal
+      [
+        (elem "local-ai-model-tiny.service" seen."local-ai.target".Unit.Wants)
+        unit.Service.Type
+        (unit ? Install)
+      ]
+      [
+        true
+        "exec"
+        false
+      ];
+  "Hugging Face by commit" =
+    equal
+      (manifest {
+        models.m = {
+          huggingface = {
+            repo = "a/b";
+            file = "c.gguf";
+            revision = repeated 40 "a";
+          };
+          sha256 = hash;
+        };
+      }).models.m.url
+      "https://huggingface.co/a/b/resolve/${repeated 40 "a"}/c.gguf";
+  "a branch is no revision" =
+    throws
+      (manifest {
+        models.m = {
+          huggingface = {
+            repo = "a/b";
+            file = "c.gguf";
+            revision = "main";
+          };
+          sha256 = hash;
+        };
+      }).models;
+  "a hash must look like one" =
+    throws
+      (manifest {
+        models.m = model // {
+          sha256 = "abc";
+        };
+      }).models;
+  "two models with one file are refused" =
+    refuses
+      (on {
+        models = {
+          a = model;
+          b = model;
+        };
+      })
+      [
+        "tiny.gguf"
+        "fileName"
+      ];
+  "a model that the engine cannot see is refused" =
+    refuses
+      (on {
+        models.tiny = model;
+        llama-cpp = llama // {
+          model = "tiny";
+          data.models = "/srv/elsewhere";
+        };
+      })
+      [
+        "services.aiStack.llama-cpp.data.models"
+        "/var/lib/local-ai/models"
+      ];
+  "an import of an unknown model is refused" = refuses (on {
+    ollama = {
+      enable = true;
+      importModels = [ "nope" ];
+    };
+  }) [ "services.aiStack.ollama.importModels: nope" ];
+  "Ollama's models come by a unit of their own" =
+    let
+      unit =
+        (units {
+          ollama = {
+            enable = true;
+            models = [ "llama3.2:3b" ];
+          };
+        })."local-ai-ollama-models.service";
+    in
+    equal
+      [
+        (hasInfix "ollama-load" unit.Service.ExecStart)
+        (hasInfix "llama3.2:3b" unit.Service.ExecStart)
+        unit.Unit.Requires
+      ]
+      [
+        true
+        true
+        [ "local-ai-ollama.service" ]
+      ];
+  "without models there is no such unit" = equal (
+    (units { ollama.enable = true; }) ? "local-ai-ollama-models.service"
+  ) false;
+
+  # ── databases ──
+  "PostgreSQL's version, databases and users are in the manifest" =
+    let
+      p =
+        (manifest {
+          postgres = {
+            enable = true;
+            users.app.passwordFile = "/run/secrets/app";
+            databases.app = {
+              owner = "app";
+              extensions = [ "vector" ];
+            };
+          };
+        }).services.postgres.postgres;
+    in
+    equal
+      [
+        p.major
+        (map (d: "${d.name} of ${d.owner}") p.databases)
+        (head p.roles).passwordSource
+      ]
+      [
+        18
+        [
+          "mcp of mcp"
+          "app of app"
+        ]
+        "/run/secrets/app"
+      ];
+  "aidb brings its tables" = equal (lib.hasSuffix "-aistack-migrations-aidb"
+    (head (manifest (databases // { aidb = private; })).services.postgres.postgres.databases).migrations
+  ) true;
+  "an owner that is no user is refused" =
+    refuses
+      (on {
+        postgres = {
+          enable = true;
+          databases.app.owner = "nobody";
+        };
+      })
+      [
+        "the owner nobody"
+        "services.aiStack.postgres.users"
+      ];
+  "the machine's memory and cores tune the server" =
+    let
+      exec =
+        (container {
+          facts = {
+            schema = 1;
+            memory.totalMiB = 16384;
+            cpu.cores = 8;
+          };
+          postgres = {
+            enable = true;
+            resources.memory = null;
+          };
+        } "postgres").exec;
+      wanted = [
+        "shared_buffers=4096MB"
+        "effective_cache_size=12288MB"
+        "max_parallel_workers=8"
+        "max_connections=200"
+      ];
+    in
+    equal (lib.subtractLists exec wanted) [ ];
+
+  # ── secrets ──
+  "a secret that changes restarts its service, and no other" =
+    let
+      seen = units (withKey // { ollama.enable = true; });
+    in
+    equal
+      [
+        (lib.filter (hasInfix "-secrets.path") (lib.attrNames seen))
+        seen."local-ai-postgres-secrets.path".Path.PathChanged
+        (hasInfix "rotate postgres" seen."local-ai-postgres-secrets.service".Service.ExecStart)
+      ]
+      [
+        [ "local-ai-postgres-secrets.path" ]
+        [ "/run/secrets/pg" ]
+        true
+      ];
+  "who reads secrets waits for sops-nix" =
+    equal (hasInfix "sops-install-secrets.service" (builtins.toJSON (on withKey).virtualisation.quadlet.containers.local-ai-postgres.unitConfig)) true;
+
+  # ── security ──
+  "each added capability, and each folder of the host, has its reason" = equal (lib.filter
+    (why: why == "")
+    (
+      lib.concatMap (d: lib.attrValues d.capabilities ++ map (m: m.why or "") d.mounts) (
+        lib.attrValues catalog
+      )
+    )
+  ) [ ];
+  "no service is privileged, and all drop every capability" =
+    let
+      seen = lib.mapAttrs (_: c: c.containerConfig) (on databases).virtualisation.quadlet.containers;
+      loose = lib.filterAttrs (
+        _: c:
+        !(lib.elem "all" c.dropCapabilities)
+        || !c.noNewPrivileges
+        || lib.any (hasInfix "privileged") c.podmanArgs
+      ) seen;
+    in
+    equal (lib.attrNames loose) [ ];
+  "`latest` is refused for each service" =
+    refuses
+      (on {
+        litellm = {
+          enable = true;
+          image = "ghcr.io/berriai/litellm:latest";
+        };
+      })
+      [
+        "services.aiStack.litellm.image"
+        "latest"
+      ];
+  "an editor's configuration has no container" =
+    let
+      config = on {
+        continue.enable = true;
+        llama-cpp = llama;
+      };
+    in
+    equal
+      [
+        (lib.attrNames config.services.aiStack.manifest.services)
+        (head (builtins.fromJSON config.services.aiStack.userFiles.".continue/config.yaml").models).apiBase
+      ]
+      [
+        [ "llama-cpp" ]
+        "http://127.0.0.1:8080/v1"
+      ];
+}
