@@ -37,8 +37,7 @@ fn content() -> &'static [u8] {
 fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// Ends a test where there is no curl, and says so. Not by a macro of the standard
@@ -492,7 +491,7 @@ fn more_than_was_declared_is_stopped() {
     let server = Server::new(|_, stream| {
         // Without a length, and without an end.
         send(stream, "200 OK", "", b"");
-        while stream.write_all(&[0; 65536]).is_ok() {}
+        while stream.write_all(&[0; 8192]).is_ok() {}
     });
     let mut place = Place::new(server.address);
     place.model.size_mib = Some(2);
