@@ -114,7 +114,12 @@
       overlays.default = final: _: {
         inherit
           (import ./pkgs {
-            inherit (final) lib;
+            inherit (final)
+              lib
+              curl
+              makeBinaryWrapper
+              skopeo
+              ;
             craneLib = crane.mkLib final;
           })
           aistack
@@ -168,7 +173,12 @@
         rust =
           pkgs:
           import ./pkgs {
-            inherit (pkgs) lib;
+            inherit (pkgs)
+              lib
+              curl
+              makeBinaryWrapper
+              skopeo
+              ;
             craneLib = (crane.mkLib pkgs).overrideToolchain (
               p: p.rust-bin.fromRustupToolchainFile ./rust-toolchain.toml
             );

@@ -1,6 +1,12 @@
 # The crates, built by crane: one derivation of dependencies, shared by the package
 # and by the checks.
-{ craneLib, lib }:
+{
+  craneLib,
+  lib,
+  curl,
+  makeBinaryWrapper,
+  skopeo,
+}:
 let
   root = ../.;
   src = lib.fileset.toSource {
@@ -33,8 +39,19 @@ in
       inherit cargoArtifacts;
       cargoExtraArgs = "-p aistack";
       doCheck = false; # `checks` runs the tests
-      # The old name of the command, which scripts and fingers know.
-      postInstall = "ln -s aistack $out/bin/ai-servicectl";
+      nativeBuildInputs = [ makeBinaryWrapper ];
+      # The programs that fetch models and copy images. Those in PATH come first, so that
+      # a newer one is not hidden; podman is the system's own in any case.
+      # The link is the old name of the command, which scripts and fingers know.
+      postInstall = ''
+        wrapProgram $out/bin/aistack --suffix PATH : ${
+          lib.makeBinPath [
+            curl
+            skopeo
+          ]
+        }
+        ln -s aistack $out/bin/ai-servicectl
+      '';
       meta = {
         description = "Describes, checks and runs a machine's local AI stack";
         license = lib.licenses.mit;
@@ -52,7 +69,17 @@ in
         cargoClippyExtraArgs = "--all-targets -- --deny warnings";
       }
     );
-    tests = craneLib.cargoTest (common // { inherit cargoArtifacts; });
+    tests = craneLib.cargoTest (
+      common
+      // {
+        inherit cargoArtifacts;
+        # Tests that find no docker-registry or podman say so.
+        nativeBuildInputs = [
+          curl
+          skopeo
+        ];
+      }
+    );
     fmt = craneLib.cargoFmt { inherit (common) src pname version; };
   };
 }

@@ -11,6 +11,6 @@ mod validate;
 
 pub use load::{LoadError, MAX_BYTES, default_path};
 pub use model::{
-    Backend, DataDirectory, Gpu, HttpProbe, Image, Metrics, Mode, Owner, Port, Probe, Protocol,
-    RequiredPath, SCHEMA, Scope, Secret, Service, SocketProbe, Stack,
+    Backend, DataDirectory, Gpu, HttpProbe, Image, Metrics, Mode, Model, Owner, Port, Probe,
+    Protocol, RequiredPath, SCHEMA, Scope, Secret, Service, SocketProbe, Stack,
 };

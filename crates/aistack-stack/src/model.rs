@@ -43,6 +43,31 @@ pub struct Stack {
     pub network: String,
     /// The services that are on, by name.
     pub services: BTreeMap<String, Service>,
+    /// The model files that are fetched, by name.
+    #[serde(default)]
+    pub models: BTreeMap<String, Model>,
+}
+
+/// A model file that is fetched to a path of the host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Model {
+    /// Where it is fetched from: `https://…`, or `http://…`.
+    pub url: String,
+    /// SHA-256 of the whole file: 64 lower-case hexadecimal digits.
+    pub sha256: String,
+    /// Its size in MiB, where it was declared.
+    #[serde(rename = "sizeMiB", deserialize_with = "nullable")]
+    pub size_mib: Option<u64>,
+    /// Absolute path of the file.
+    pub path: PathBuf,
+    /// The systemd unit that fetches it.
+    pub unit: String,
+    /// Option path for messages, e.g. `services.aiStack.models.llama`.
+    pub option: String,
+    /// Absolute path of the file that holds a bearer token for the server.
+    #[serde(default)]
+    pub token_file: Option<PathBuf>,
 }
 
 /// Whose systemd and podman run a stack.
@@ -305,6 +330,9 @@ pub struct RequiredPath {
     pub path: PathBuf,
     /// Option path for messages.
     pub option: String,
+    /// The systemd unit that brings it, where one does.
+    #[serde(default)]
+    pub unit: Option<String>,
 }
 
 /// What a service computes on.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU16;
 use std::path::Path;
 
-use crate::model::{Probe, Scope, Service, Stack};
+use crate::model::{Model, Probe, Scope, Service, Stack};
 
 impl Stack {
     /// Every contradiction, each with its place in the document; empty when there is none.
@@ -27,6 +27,16 @@ impl Stack {
                 ));
             }
             self.service_problems(name, service, &mut problems);
+        }
+        let mut paths: BTreeMap<&Path, &str> = BTreeMap::new();
+        for (name, model) in &self.models {
+            if let Some(other) = paths.insert(&model.path, name) {
+                problems.push(format!(
+                    "models.{name}.path is {}, which models.{other} has already",
+                    model.path.display()
+                ));
+            }
+            model_problems(name, model, &mut problems);
         }
         problems
     }
@@ -82,6 +92,9 @@ impl Stack {
         }
         for file in &service.files {
             absolute(problems, &place("files[].path"), &file.path);
+            if let Some(unit) = &file.unit {
+                unit_name(problems, &place("files[].unit"), unit, ".service");
+            }
         }
         if service.setup.iter().any(Vec::is_empty) {
             problems.push(format!("{} has a command without words", place("setup")));
@@ -98,6 +111,50 @@ impl Stack {
             }
         }
     }
+}
+
+fn model_problems(name: &str, model: &Model, problems: &mut Vec<String>) {
+    let place = |field: &str| format!("models.{name}.{field}");
+    // It is part of the names of the files that lie beside the model.
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || !name.chars().all(allowed) || name.starts_with(['-', '.']) {
+        problems.push(format!(
+            "models has {name:?}: a name holds letters, digits, - _ and . alone, and begins with \
+             a letter, a digit or _"
+        ));
+    }
+    if !is_hex_sha256(&model.sha256) {
+        problems.push(format!(
+            "{} is {:?}, not 64 hexadecimal digits (lower case)",
+            place("sha256"),
+            model.sha256
+        ));
+    }
+    if !is_fetchable(&model.url) {
+        problems.push(format!(
+            "{} is {:?}: it must be https://HOST/… or http://HOST/…, without white space",
+            place("url"),
+            model.url
+        ));
+    } else if model.token_file.is_some() && !keeps_tokens(&model.url) {
+        problems.push(format!(
+            "{} is {:?}, and tokenFile would send its token over it unencrypted: use https://",
+            place("url"),
+            model.url
+        ));
+    }
+    absolute(problems, &place("path"), &model.path);
+    if model.path.file_name().is_none() {
+        problems.push(format!(
+            "{} is {}, which names no file",
+            place("path"),
+            model.path.display()
+        ));
+    }
+    if let Some(token) = &model.token_file {
+        absolute(problems, &place("tokenFile"), token);
+    }
+    unit_name(problems, &place("unit"), &model.unit, ".service");
 }
 
 fn absolute(problems: &mut Vec<String>, place: &str, path: &Path) {
@@ -130,12 +187,39 @@ fn argument(problems: &mut Vec<String>, place: &str, value: &str) {
 }
 
 fn is_digest(digest: &str) -> bool {
-    digest.strip_prefix("sha256:").is_some_and(|hex| {
-        hex.len() == 64
-            && hex
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-    })
+    digest.strip_prefix("sha256:").is_some_and(is_hex_sha256)
+}
+
+fn is_hex_sha256(hex: &str) -> bool {
+    hex.len() == 64
+        && hex
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+/// What curl is given: one of the two protocols, a host, and nothing that ends a line.
+fn is_fetchable(url: &str) -> bool {
+    let rest = url
+        .strip_prefix("https://")
+        .or_else(|| url.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    host.is_some_and(|host| !host.is_empty())
+        && !url
+            .chars()
+            .any(|c| c.is_whitespace() || c.is_control() || c == '\\' || c == '"')
+}
+
+/// Whether nobody on the way can read a token: encrypted, or never leaving this machine.
+fn keeps_tokens(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else {
+        return true;
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => host,
+        _ => authority,
+    };
+    ["127.0.0.1", "[::1]", "localhost"].contains(&host)
 }
 
 /// `http://HOST[:PORT]…` with a port that is one.

@@ -67,10 +67,92 @@ fn what_the_modules_render_parses_and_comes_back_the_same() {
         let stack = Stack::load(&file).unwrap();
         assert_eq!(
             serde_json::to_value(&stack).unwrap(),
-            document,
+            with_defaults(document),
             "{}",
             file.display()
         );
+    }
+}
+
+/// What may be left out stands there when the model writes it.
+fn with_defaults(mut document: Value) -> Value {
+    let default = |object: &mut Value, key: &str, value: Value| {
+        object.as_object_mut().unwrap().entry(key).or_insert(value);
+    };
+    default(&mut document, "models", json!({}));
+    for model in document["models"].as_object_mut().unwrap().values_mut() {
+        default(model, "tokenFile", json!(null));
+    }
+    for service in document["services"].as_object_mut().unwrap().values_mut() {
+        for file in service["files"].as_array_mut().unwrap() {
+            default(file, "unit", json!(null));
+        }
+    }
+    document
+}
+
+#[test]
+fn models_and_units_of_files_may_be_left_out() {
+    let mut document = sample();
+    document.as_object_mut().unwrap().remove("models");
+    let file = document.pointer_mut("/services/llama-cpp/files/0").unwrap();
+    file.as_object_mut().unwrap().remove("unit");
+    assert_follows_schema(&document);
+    let stack = parse(&document).unwrap();
+    assert!(stack.models.is_empty());
+    assert_eq!(stack.services["llama-cpp"].files[0].unit, None);
+}
+
+#[test]
+fn what_is_wrong_in_a_model_names_its_place() {
+    let hash = "F".repeat(64);
+    for (field, value, words) in [
+        ("sha256", json!(hash), "models.llama.sha256 is"),
+        ("url", json!("ftp://a/b"), "models.llama.url is"),
+        ("url", json!("https:///b"), "models.llama.url is"),
+        (
+            "url",
+            json!("https://a/b\nheader = x"),
+            "models.llama.url is",
+        ),
+        ("url", json!("https://a/\"b"), "models.llama.url is"),
+        ("url", json!("http://a/b"), "would send its token"),
+        (
+            "url",
+            json!("http://127.0.0.1.example/b"),
+            "would send its token",
+        ),
+        ("path", json!("model.gguf"), "models.llama.path is"),
+        ("path", json!("/models/.."), "which names no file"),
+        ("unit", json!("--now.service"), "models.llama.unit is"),
+        ("tokenFile", json!("token"), "models.llama.tokenFile is"),
+    ] {
+        let mut document = sample();
+        document["models"]["llama"][field] = value;
+        let message = parse(&document).unwrap_err().to_string();
+        assert!(message.contains(words), "{field}: {message}");
+    }
+    for url in [
+        "http://127.0.0.1:8000/b",
+        "http://[::1]/b",
+        "http://localhost/b",
+    ] {
+        let mut document = sample();
+        document["models"]["llama"]["url"] = json!(url);
+        assert!(parse(&document).is_ok(), "{url}");
+    }
+
+    let mut document = sample();
+    let model = document["models"]["llama"].clone();
+    document["models"]["../x"] = model;
+    document["services"]["llama-cpp"]["files"][0]["unit"] = json!("model.target");
+    let message = parse(&document).unwrap_err().to_string();
+    for words in [
+        "models has \"../x\"",
+        "which models.../x has already",
+        "services.llama-cpp.files[].unit is \"model.target\"",
+    ] {
+        assert!(message.contains(words), "{words}: {message}");
     }
 }
 
@@ -116,6 +198,13 @@ fn model_and_schema_refuse_the_same() {
         ),
         (format!("{qdrant}/setup"), json!([[]])),
         (format!("{qdrant}/setup"), json!(["one"])),
+        ("/models/llama/extra".into(), json!(1)),
+        ("/models/llama/sha256".into(), json!("12")),
+        ("/models/llama/sizeMiB".into(), json!(-1)),
+        ("/models/llama/sizeMiB".into(), json!(1.5)),
+        ("/models/llama/url".into(), json!("ftp://a/b")),
+        ("/models/-x".into(), sample()["models"]["llama"].clone()),
+        ("/services/llama-cpp/files/0/unit".into(), json!(1)),
         ("/scope".into(), json!("root")),
         ("/schema".into(), json!(2)),
     ];
@@ -142,6 +231,7 @@ fn every_field_that_the_schema_requires_is_required() {
         "/services/postgres/data/0/owner",
         "/services/postgres/secrets/0",
         "/services/llama-cpp/files/0",
+        "/models/llama",
         "/services/llama-cpp/gpu",
         "/services/qdrant/metrics",
         "/services/qdrant/health/http",

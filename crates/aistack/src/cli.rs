@@ -42,6 +42,9 @@ enum Command {
     Setup(commands::setup::Args),
     Pull(commands::pull::Args),
     Apply(commands::apply::Args),
+    Model(commands::model::Args),
+    OllamaLoad(commands::ollama_load::Args),
+    Images(commands::images::Args),
 }
 
 /// Parses the command line, runs the command and turns its result into an exit code.
@@ -58,6 +61,9 @@ pub fn run() -> ExitCode {
         Command::Setup(args) => commands::setup::run(&args),
         Command::Pull(args) => commands::pull::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
+        Command::Model(args) => commands::model::run(&args),
+        Command::OllamaLoad(args) => commands::ollama_load::run(&args),
+        Command::Images(args) => commands::images::run(&args),
     };
     match result {
         Ok(Verdict::AsDeclared) => ExitCode::SUCCESS,

@@ -382,3 +382,35 @@ fn a_node_that_this_user_may_not_use_names_the_group() {
         )
     );
 }
+
+#[test]
+fn a_missing_file_that_a_unit_fetches_names_the_unit_and_its_journal() {
+    let machine = Machine::new();
+    let mut declared = service("x");
+    declared["files"] = json!([{
+        "path": machine.path("model.gguf"), "option": "services.aiStack.x.model",
+        "unit": "local-ai-model-m.service",
+    }]);
+    let (code, _, error) = prestart(&machine, declared.clone());
+    assert_eq!(code, 1);
+    assert!(
+        error.contains(
+            "model.gguf (services.aiStack.x.model): does not exist yet: local-ai-model-m.service \
+             fetches it, and `journalctl -u local-ai-model-m.service` shows"
+        ),
+        "{error}"
+    );
+
+    let mut own = stack(&[("x", declared.clone())]);
+    own["scope"] = json!("user");
+    own["user"] = json!(fakes::user());
+    let (code, _, error) = prestart_in(&machine, &own);
+    assert_eq!(code, 1);
+    assert!(
+        error.contains("`journalctl --user -u local-ai-model-m.service`"),
+        "{error}"
+    );
+
+    machine.write("model.gguf", "");
+    assert_eq!(prestart(&machine, declared).0, 0);
+}

@@ -9,7 +9,7 @@ use aistack_host::directory::{self, DirectoryError};
 use aistack_host::podman::Podman;
 use aistack_host::secret;
 use aistack_host::sockets::{Transport, try_bind};
-use aistack_stack::{Port, Protocol, Scope, Secret, Service, Stack};
+use aistack_stack::{Port, Protocol, RequiredPath, Scope, Secret, Service, Stack};
 use anyhow::Result;
 
 use super::gpu;
@@ -79,20 +79,8 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
         // Not below a disk that isn't mounted: the value would be gone with the mount.
         let may_generate = problems.is_empty();
         secrets(&service.secrets, may_generate, &mut problems);
-        for file in &service.files {
-            if let Err(error) = file.path.metadata() {
-                problems.push(format!(
-                    "{} ({}): {}",
-                    file.path.display(),
-                    file.option,
-                    match error.kind() {
-                        io::ErrorKind::NotFound =>
-                            "does not exist: create it or change the option".to_owned(),
-                        _ => format!("cannot be seen: {error}"),
-                    }
-                ));
-            }
-        }
+        let missing = service.files.iter();
+        problems.extend(missing.filter_map(|file| file_problem(loaded.stack.scope, file)));
         problems.extend(
             ports
                 .join()
@@ -105,6 +93,23 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
         );
     });
     problems
+}
+
+/// What is wrong with a file that must be there; none when it is.
+fn file_problem(scope: Scope, file: &RequiredPath) -> Option<String> {
+    let error = file.path.metadata().err()?;
+    let what = match (error.kind(), &file.unit) {
+        (io::ErrorKind::NotFound, None) => {
+            "does not exist: create it or change the option".to_owned()
+        }
+        (io::ErrorKind::NotFound, Some(unit)) => format!(
+            "does not exist yet: {unit} fetches it, and `journalctl{} -u {unit}` shows how far it \
+             is",
+            user_flag(scope)
+        ),
+        _ => format!("cannot be seen: {error}"),
+    };
+    Some(format!("{} ({}): {what}", file.path.display(), file.option))
 }
 
 /// Reads all secrets, and hands them to podman when all are well.

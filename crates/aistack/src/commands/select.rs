@@ -150,6 +150,39 @@ pub fn load(path: &Path) -> Result<Loaded> {
     })
 }
 
+/// The file that was named, or else the one stack here that `fits`; `what` says
+/// in a message what that is: "declares …".
+pub fn one(file: Option<&Path>, fits: impl Fn(&Stack) -> bool, what: &str) -> Result<Loaded> {
+    if let Some(file) = file {
+        return load(file);
+    }
+    let selection = Selection {
+        names: Vec::new(),
+        files: Vec::new(),
+        user: false,
+        system: false,
+        root: PathBuf::from("/"),
+    };
+    let (stacks, looked_at) = selection.find()?;
+    let mut fitting = stacks.into_iter().filter(|loaded| fits(&loaded.stack));
+    match (fitting.next(), fitting.next()) {
+        (Some(loaded), None) => Ok(loaded),
+        (Some(first), Some(second)) => bail!(
+            "{} {what}, and so does {}: name one with --stack",
+            first.path.display(),
+            second.path.display()
+        ),
+        (None, _) => bail!(
+            "no stack here {what} ({} was looked at): name a file with --stack",
+            looked_at
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect::<Vec<_>>()
+                .join(" and ")
+        ),
+    }
+}
+
 fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.into_iter().collect();
     if names.is_empty() {

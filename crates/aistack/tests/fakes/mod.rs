@@ -5,6 +5,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
@@ -31,7 +32,14 @@ impl Machine {
             )
             .unwrap();
         }
-        for folder in ["images", "secrets", "units", "data", "start-fails"] {
+        for folder in [
+            "images",
+            "secrets",
+            "registry",
+            "units",
+            "data",
+            "start-fails",
+        ] {
             fs::create_dir(directory.path().join(folder)).unwrap();
         }
         Self { directory }
@@ -74,6 +82,15 @@ impl Machine {
             &format!("images/{}", reference.replace(['/', ':', '@'], "_")),
             "",
         );
+    }
+
+    /// Lays one of the scripts of `bin` at a path, in place of what is there.
+    pub fn program(&self, name: &str, script: &str) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        drop(fs::remove_file(&path));
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/bin");
+        symlink(scripts.join(script), path).unwrap();
     }
 
     /// The calls of the fakes so far, one a line.
@@ -122,6 +139,18 @@ pub fn outcome(mut command: Command) -> (i32, String, String) {
         String::from_utf8(output.stdout).unwrap(),
         String::from_utf8(output.stderr).unwrap(),
     )
+}
+
+/// Says that a test could not run here. Not by a macro, whose output the test
+/// harness keeps to itself.
+pub fn skip(why: &str) {
+    drop(writeln!(io::stderr(), "\nSKIP {why}"));
+}
+
+/// Whether a program is in `PATH`.
+pub fn have(program: &str) -> bool {
+    std::env::split_paths(&std::env::var_os("PATH").unwrap())
+        .any(|directory| directory.join(program).exists())
 }
 
 /// The name of the user who runs the tests.
