@@ -62,6 +62,14 @@ pub enum CommandError {
         /// What it wrote to its standard error.
         stderr: String,
     },
+    /// It ended well, but what it wrote is something else.
+    #[error("`{command}` did not answer {wanted}: is another program in its place?")]
+    Unexpected {
+        /// The command line.
+        command: String,
+        /// What was wanted, in words.
+        wanted: &'static str,
+    },
 }
 
 fn said(stderr: &str) -> &str {

@@ -11,5 +11,6 @@ pub mod podman;
 pub mod scope;
 pub mod secret;
 pub mod sockets;
+pub mod sqlite;
 pub mod systemd;
 pub mod users;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use crate::command::{self, CommandError, Finished, extended_path, find};
 
 /// How long a question about the local storage may take; another podman that
@@ -87,6 +89,29 @@ impl Podman {
         self.watch(self.command(&arguments))
     }
 
+    /// Runs a command inside a running container with `input` on its standard input,
+    /// where no list of processes shows it; what it writes is only kept for the error.
+    ///
+    /// # Errors
+    /// When podman can't be run, the command fails, or doesn't end within two minutes.
+    pub fn exec_with_input(
+        &self,
+        container: &str,
+        command: &[&str],
+        input: Vec<u8>,
+    ) -> Result<(), CommandError> {
+        let mut arguments = ["exec", "--interactive", container]
+            .map(OsStr::new)
+            .to_vec();
+        arguments.extend(command.iter().map(OsStr::new));
+        let done = self.ask(&arguments, Some(input))?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(done.into_error())
+        }
+    }
+
     /// Runs it as long as it takes, with its own output shown as it comes.
     fn watch(&self, mut command: Command) -> Result<(), CommandError> {
         let line = command::line(&command);
@@ -121,6 +146,78 @@ impl Podman {
             Ok(())
         } else {
             Err(done.into_error())
+        }
+    }
+
+    /// Whether podman has this value for a secret; [`Held::Missing`]: it has none.
+    ///
+    /// # Errors
+    /// When podman can't be run, is older than 4.7 (which can't show a value), or
+    /// answers something else. No error holds a value.
+    pub fn holds_secret(&self, name: &str, value: &[u8]) -> Result<Held, CommandError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(rename = "SecretData")]
+            data: String,
+        }
+        let arguments = ["secret", "inspect", "--showsecret", name].map(OsStr::new);
+        let done = self.ask(&arguments, None)?;
+        if !done.status.success() {
+            return if done.stderr.contains("no such secret") {
+                Ok(Held::Missing)
+            } else {
+                Err(done.into_error())
+            };
+        }
+        let answers = serde_json::from_slice::<Vec<Answer>>(&done.stdout).unwrap_or_default();
+        match answers.as_slice() {
+            [held] if held.data == as_go_writes(value) => Ok(Held::Same),
+            [_] => Ok(Held::Other),
+            _ => Err(CommandError::Unexpected {
+                command: done.command,
+                wanted: "a secret with its value in JSON",
+            }),
+        }
+    }
+}
+
+/// What podman has in the place of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The same value.
+    Same,
+    /// Another value.
+    Other,
+    /// No secret of that name.
+    Missing,
+}
+
+/// Bytes as Go's `encoding/json` writes them into a string: each byte that is no
+/// UTF-8 becomes a replacement character. Two values that differ in such bytes alone
+/// look the same.
+fn as_go_writes(value: &[u8]) -> String {
+    value.utf8_chunks().fold(String::new(), |mut text, chunk| {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_each_replaced() {
+        for (value, text) in [
+            (&b"a\nb"[..], "a\nb"),
+            ("ä€".as_bytes(), "ä€"),
+            (b"a\xffb", "a\u{fffd}b"),
+            // The beginning of a longer character: Go takes each byte by itself.
+            (b"\xe2\x82", "\u{fffd}\u{fffd}"),
+            (b"", ""),
+        ] {
+            assert_eq!(as_go_writes(value), text, "{value:?}");
         }
     }
 }

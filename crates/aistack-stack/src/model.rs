@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
-use std::num::NonZeroU16;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -139,6 +139,23 @@ pub struct Service {
     /// Where it can be scraped.
     #[serde(deserialize_with = "nullable")]
     pub metrics: Option<Metrics>,
+    /// What its `PostgreSQL` server is to hold; none: it is not looked into.
+    #[serde(default)]
+    pub postgres: Option<Postgres>,
+    /// What its qdrant is to hold; none: it is not looked into.
+    #[serde(default)]
+    pub qdrant: Option<Qdrant>,
+    /// Files that must not be found emptied before the container starts.
+    #[serde(default)]
+    pub integrity: Vec<Integrity>,
+}
+
+impl Service {
+    /// The port of that name.
+    #[must_use]
+    pub fn port(&self, name: &str) -> Option<&Port> {
+        self.ports.iter().find(|port| port.name == name)
+    }
 }
 
 /// A container image.
@@ -202,6 +219,18 @@ impl Port {
     #[must_use]
     pub fn socket(&self) -> SocketAddr {
         SocketAddr::new(self.address, self.host.get())
+    }
+
+    /// Where a program on the host connects to: where it listens, or loopback for
+    /// a port that listens on every address (`0.0.0.0`, `::`).
+    #[must_use]
+    pub fn reachable(&self) -> SocketAddr {
+        let address = match self.address {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        SocketAddr::new(address, self.host.get())
     }
 }
 
@@ -367,4 +396,140 @@ pub enum Backend {
 pub struct Metrics {
     /// `http://…`
     pub url: String,
+}
+
+/// What a `PostgreSQL` server is to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Postgres {
+    /// Name of the service's port that the server is reached at.
+    pub port: String,
+    /// The superuser that the image makes.
+    pub user: String,
+    /// The first database that the image makes.
+    pub database: String,
+    /// Absolute path of the file that holds the superuser's password.
+    pub password_source: PathBuf,
+    /// Major version of the image; none: not known.
+    #[serde(deserialize_with = "nullable")]
+    pub major: Option<NonZeroU16>,
+    /// Absolute path on the host of the data directory's `PG_VERSION`.
+    pub version_file: PathBuf,
+    /// Users that may log in.
+    pub roles: Vec<PostgresRole>,
+    /// Databases and what is in them.
+    pub databases: Vec<PostgresDatabase>,
+}
+
+/// A user of a `PostgreSQL` server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct PostgresRole {
+    /// Its name.
+    pub name: String,
+    /// Absolute path of the file that holds its password.
+    pub password_source: PathBuf,
+    /// Option path for messages.
+    pub option: String,
+}
+
+/// A database of a `PostgreSQL` server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PostgresDatabase {
+    /// Its name.
+    pub name: String,
+    /// The role that it is made for, and that its migrations run as.
+    pub owner: String,
+    /// Extensions that it has.
+    pub extensions: Vec<String>,
+    /// Absolute path of a directory with `V1__name.sql`, `V2__…`; none: no migrations.
+    #[serde(deserialize_with = "nullable")]
+    pub migrations: Option<PathBuf>,
+    /// Option path for messages.
+    pub option: String,
+}
+
+/// What a qdrant is to hold.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Qdrant {
+    /// Name of the service's port that its HTTP interface is reached at.
+    pub port: String,
+    /// Absolute path of the file that holds the API key; none: it asks for none.
+    #[serde(deserialize_with = "nullable")]
+    pub api_key_source: Option<PathBuf>,
+    /// Collections of vectors.
+    pub collections: Vec<Collection>,
+}
+
+/// A collection of vectors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Collection {
+    /// Its name.
+    pub name: String,
+    /// Numbers in a vector, at most [`Collection::MOST`].
+    pub size: NonZeroU32,
+    /// How two vectors are compared.
+    pub distance: Distance,
+    /// Option path for messages.
+    pub option: String,
+}
+
+impl Collection {
+    /// The most numbers that qdrant takes in a vector (its API's `VectorParams.size`).
+    pub const MOST: u32 = 65_536;
+}
+
+/// How two vectors are compared, in qdrant's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Distance {
+    /// By their angle.
+    Cosine,
+    /// By their product.
+    Dot,
+    /// By the length between their ends.
+    Euclid,
+    /// By the sum of the differences.
+    Manhattan,
+}
+
+impl Distance {
+    /// The name as it stands in `stack.json` and in qdrant's API.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cosine => "Cosine",
+            Self::Dot => "Dot",
+            Self::Euclid => "Euclid",
+            Self::Manhattan => "Manhattan",
+        }
+    }
+}
+
+impl fmt::Display for Distance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A file that must not be found emptied.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Integrity {
+    /// What kind of file it is.
+    pub kind: IntegrityKind,
+    /// Absolute path; the file need not be there.
+    pub path: PathBuf,
+    /// Option path for messages.
+    pub option: String,
+}
+
+/// A kind of file whose emptiness can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IntegrityKind {
+    /// An `SQLite` database.
+    Sqlite,
 }

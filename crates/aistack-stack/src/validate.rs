@@ -1,10 +1,10 @@
 //! What the types can't say: whether the parts of a stack agree with each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::Path;
 
-use crate::model::{Model, Probe, Scope, Service, Stack};
+use crate::model::{Collection, Model, Postgres, Probe, Protocol, Qdrant, Scope, Service, Stack};
 
 impl Stack {
     /// Every contradiction, each with its place in the document; empty when there is none.
@@ -99,6 +99,15 @@ impl Stack {
         if service.setup.iter().any(Vec::is_empty) {
             problems.push(format!("{} has a command without words", place("setup")));
         }
+        if let Some(postgres) = &service.postgres {
+            postgres_problems(&place("postgres"), service, postgres, problems);
+        }
+        if let Some(qdrant) = &service.qdrant {
+            qdrant_problems(&place("qdrant"), service, qdrant, problems);
+        }
+        for entry in &service.integrity {
+            absolute(problems, &place("integrity[].path"), &entry.path);
+        }
         // `wants` may name services that are off; what is needed must be on.
         for need in &service.needs {
             if need == name {
@@ -155,6 +164,123 @@ fn model_problems(name: &str, model: &Model, problems: &mut Vec<String>) {
         absolute(problems, &place("tokenFile"), token);
     }
     unit_name(problems, &place("unit"), &model.unit, ".service");
+}
+
+/// The longest name of a role or database in bytes: `PostgreSQL` cuts longer ones
+/// short (`NAMEDATALEN` less the zero at the end).
+const LONGEST_NAME: usize = 63;
+
+fn postgres_problems(
+    place: &str,
+    service: &Service,
+    postgres: &Postgres,
+    problems: &mut Vec<String>,
+) {
+    tcp_port(&format!("{place}.port"), service, &postgres.port, problems);
+    absolute(
+        problems,
+        &format!("{place}.passwordSource"),
+        &postgres.password_source,
+    );
+    absolute(
+        problems,
+        &format!("{place}.versionFile"),
+        &postgres.version_file,
+    );
+    // Both are words of psql's command line.
+    argument(problems, &format!("{place}.user"), &postgres.user);
+    argument(problems, &format!("{place}.database"), &postgres.database);
+
+    let mut names = vec![
+        ("user".to_owned(), &postgres.user),
+        ("database".to_owned(), &postgres.database),
+    ];
+    let mut roles = BTreeSet::from([&postgres.user]);
+    for role in &postgres.roles {
+        let at = format!("roles.{}", role.name);
+        absolute(
+            problems,
+            &format!("{place}.{at}.passwordSource"),
+            &role.password_source,
+        );
+        if !roles.insert(&role.name) {
+            problems.push(format!(
+                "{place}.{at} is named twice, or is the superuser: change {}",
+                role.option
+            ));
+        }
+        names.push((at, &role.name));
+    }
+    let mut databases = BTreeSet::new();
+    for database in &postgres.databases {
+        let at = format!("databases.{}", database.name);
+        if !databases.insert(&database.name) {
+            problems.push(format!(
+                "{place}.{at} is named twice: change {}",
+                database.option
+            ));
+        }
+        if let Some(directory) = &database.migrations {
+            absolute(problems, &format!("{place}.{at}.migrations"), directory);
+        }
+        names.push((format!("{at}.owner"), &database.owner));
+        names.extend(
+            database
+                .extensions
+                .iter()
+                .map(|extension| (format!("{at}.extensions"), extension)),
+        );
+        names.push((at, &database.name));
+    }
+    for (at, name) in names {
+        if name.is_empty() || name.len() > LONGEST_NAME || name.contains('\0') {
+            problems.push(format!(
+                "{place}.{at} is {name:?}: PostgreSQL takes names of 1 to {LONGEST_NAME} bytes"
+            ));
+        }
+    }
+}
+
+fn qdrant_problems(place: &str, service: &Service, qdrant: &Qdrant, problems: &mut Vec<String>) {
+    tcp_port(&format!("{place}.port"), service, &qdrant.port, problems);
+    if let Some(source) = &qdrant.api_key_source {
+        absolute(problems, &format!("{place}.apiKeySource"), source);
+    }
+    let mut seen = BTreeSet::new();
+    for collection in &qdrant.collections {
+        let name = &collection.name;
+        let at = format!("{place}.collections.{name}");
+        if !seen.insert(name) {
+            problems.push(format!("{at} is named twice: change {}", collection.option));
+        }
+        // A part of a URL's path, which these characters leave as it is.
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+        if name.is_empty()
+            || name.len() > 255
+            || name.starts_with('.')
+            || !name.chars().all(allowed)
+        {
+            problems.push(format!(
+                "{at}: a name has 1 to 255 letters, digits, -, _, . and ~, the first no ."
+            ));
+        }
+        if collection.size.get() > Collection::MOST {
+            problems.push(format!(
+                "{at}.size is {}: qdrant takes at most {}",
+                collection.size,
+                Collection::MOST
+            ));
+        }
+    }
+}
+
+fn tcp_port(place: &str, service: &Service, name: &str, problems: &mut Vec<String>) {
+    let found = service.port(name);
+    if found.is_none_or(|port| port.protocol != Protocol::Tcp) {
+        problems.push(format!(
+            "{place} is {name:?}, which is not among the service's TCP ports"
+        ));
+    }
 }
 
 fn absolute(problems: &mut Vec<String>, place: &str, path: &Path) {

@@ -9,6 +9,14 @@ use serde_json::{Value, json};
 
 const SAMPLE: &str = include_str!("fixtures/stack.json");
 
+/// Fields of a service that may be left out, and what they are then.
+const OPTIONAL: [(&str, &str); 4] = [
+    ("setup", "[]"),
+    ("postgres", "null"),
+    ("qdrant", "null"),
+    ("integrity", "[]"),
+];
+
 fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../..")
@@ -62,8 +70,18 @@ fn what_the_modules_render_parses_and_comes_back_the_same() {
         .collect();
     assert!(!files.is_empty(), "tests/rendered has no stack.json");
     for file in files {
-        let document: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let mut document: Value =
+            serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         assert_follows_schema(&document);
+        // What may be left out is written all the same.
+        for service in document["services"].as_object_mut().unwrap().values_mut() {
+            let service = service.as_object_mut().unwrap();
+            for (field, default) in OPTIONAL {
+                service
+                    .entry(field)
+                    .or_insert_with(|| serde_json::from_str(default).unwrap());
+            }
+        }
         let stack = Stack::load(&file).unwrap();
         assert_eq!(
             serde_json::to_value(&stack).unwrap(),
@@ -159,7 +177,7 @@ fn what_is_wrong_in_a_model_names_its_place() {
 /// Whatever the schema refuses, the model refuses, and the other way round.
 #[test]
 fn model_and_schema_refuse_the_same() {
-    let qdrant = "/services/qdrant";
+    let (qdrant, postgres) = ("/services/qdrant", "/services/postgres/postgres");
     let changes: Vec<(String, Value)> = vec![
         ("/extra".into(), json!(1)),
         (format!("{qdrant}/extra"), json!(1)),
@@ -205,6 +223,29 @@ fn model_and_schema_refuse_the_same() {
         ("/models/llama/url".into(), json!("ftp://a/b")),
         ("/models/-x".into(), sample()["models"]["llama"].clone()),
         ("/services/llama-cpp/files/0/unit".into(), json!(1)),
+        (format!("{qdrant}/qdrant/extra"), json!(1)),
+        (format!("{qdrant}/qdrant"), json!({})),
+        (format!("{qdrant}/qdrant"), json!("http")),
+        (format!("{qdrant}/qdrant/apiKeySource"), json!(1)),
+        (format!("{qdrant}/qdrant/collections/0/extra"), json!(1)),
+        (format!("{qdrant}/qdrant/collections/0/size"), json!(0)),
+        (format!("{qdrant}/qdrant/collections/0/size"), json!(65_537)),
+        (
+            format!("{qdrant}/qdrant/collections/0/distance"),
+            json!("cosine"),
+        ),
+        (format!("{postgres}/extra"), json!(1)),
+        (format!("{postgres}/major"), json!(0)),
+        (format!("{postgres}/major"), json!("18")),
+        (format!("{postgres}/roles/0/extra"), json!(1)),
+        (format!("{postgres}/databases/0/extra"), json!(1)),
+        (format!("{postgres}/databases/0/migrations"), json!(1)),
+        (format!("{postgres}/databases/0/extensions"), json!("one")),
+        (format!("{qdrant}/integrity"), json!(null)),
+        (
+            format!("{qdrant}/integrity"),
+            json!([{ "kind": "duckdb", "path": "/a", "option": "o" }]),
+        ),
         ("/scope".into(), json!("root")),
         ("/schema".into(), json!(2)),
     ];
@@ -234,6 +275,12 @@ fn every_field_that_the_schema_requires_is_required() {
         "/models/llama",
         "/services/llama-cpp/gpu",
         "/services/qdrant/metrics",
+        "/services/postgres/postgres",
+        "/services/postgres/postgres/roles/0",
+        "/services/postgres/postgres/databases/0",
+        "/services/qdrant/qdrant",
+        "/services/qdrant/qdrant/collections/0",
+        "/services/redis/integrity/0",
         "/services/qdrant/health/http",
         "/services/redis/health/redis",
     ];
@@ -340,6 +387,73 @@ fn contradictions_are_all_said_at_once() {
         );
     }
     assert_eq!(problems.len(), 11, "{problems:#?}");
+}
+
+#[test]
+fn what_is_declared_of_databases_must_agree_with_itself() {
+    let mut document = sample();
+    let long = "x".repeat(64);
+    let postgres = &mut document["services"]["postgres"]["postgres"];
+    postgres["port"] = json!("absent");
+    postgres["user"] = json!("--help");
+    postgres["database"] = json!("a b");
+    postgres["passwordSource"] = json!("relative");
+    postgres["versionFile"] = json!("PG_VERSION");
+    let role = json!({ "name": "app", "passwordSource": "p", "option": "o.users.app" });
+    postgres["roles"] = json!([role, role]);
+    let database = json!({
+        "name": long, "owner": "", "extensions": ["a\0b"], "migrations": "m", "option": "o.databases.x",
+    });
+    postgres["databases"] = json!([database, database]);
+    let qdrant = &mut document["services"]["qdrant"];
+    qdrant["ports"][0]["protocol"] = json!("udp");
+    qdrant["qdrant"]["apiKeySource"] = json!("k");
+    let collection =
+        json!({ "name": "../x", "size": 65_536, "distance": "Dot", "option": "o.collections.x" });
+    qdrant["qdrant"]["collections"] = json!([collection, collection]);
+    qdrant["integrity"] = json!([{ "kind": "sqlite", "path": "webui.db", "option": "o.data" }]);
+    let Err(LoadError::Invalid { problems, .. }) = parse(&document) else {
+        unreachable!("it is valid")
+    };
+    for words in [
+        "postgres.port is \"absent\", which is not among the service's TCP ports",
+        "postgres.user is \"--help\"",
+        "postgres.database is \"a b\"",
+        "postgres.passwordSource is \"relative\", not an absolute path",
+        "postgres.versionFile is \"PG_VERSION\"",
+        "postgres.roles.app.passwordSource is \"p\"",
+        "postgres.roles.app is named twice, or is the superuser: change o.users.app",
+        "is named twice: change o.databases.x",
+        ".migrations is \"m\", not an absolute path",
+        ".owner is \"\": PostgreSQL takes names of 1 to 63 bytes",
+        ".extensions is \"a\\0b\"",
+        "xxx\": PostgreSQL takes names",
+        "qdrant.port is \"http\", which is not among the service's TCP ports",
+        "qdrant.apiKeySource is \"k\"",
+        "is named twice: change o.collections.x",
+        "collections.../x: a name has",
+        "qdrant.integrity[].path is \"webui.db\"",
+    ] {
+        assert!(
+            problems.iter().any(|problem| problem.contains(words)),
+            "{words}: {problems:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_port_on_every_address_is_reached_on_loopback() {
+    let mut document = sample();
+    for (address, reached) in [
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "::1"),
+        ("192.0.2.1", "192.0.2.1"),
+    ] {
+        document["services"]["qdrant"]["ports"][0]["address"] = json!(address);
+        let stack = parse(&document).unwrap();
+        let port = stack.services["qdrant"].port("http").unwrap();
+        assert_eq!(port.reachable().ip().to_string(), reached);
+    }
 }
 
 #[test]
