@@ -28,6 +28,8 @@ in
       model = "embed.gguf";
       parallel = 1;
       contextSize = 2048;
+      # The tests' model says nothing of it.
+      pooling = "mean";
     };
     vllm = private "vllm-cpu" // {
       model = "tiny";
