@@ -17,6 +17,10 @@ use sha2::{Digest, Sha256};
 use crate::error::FetchError;
 use crate::hash;
 
+/// How often a lock may turn out to be on a file that is gone; each one is another
+/// process that came to its end.
+const ROUNDS: usize = 1000;
+
 /// A file that is being fetched, its length and the hash of what it holds.
 #[derive(Debug)]
 pub struct Partial {
@@ -32,7 +36,7 @@ impl Partial {
     pub fn lock(path: &Path, waiting: &mut dyn FnMut()) -> Result<Self, FetchError> {
         let failed = |cause| unwritable(path, cause);
         let mut waited = false;
-        loop {
+        for _ in 0..ROUNDS {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -65,6 +69,10 @@ impl Partial {
                 });
             }
         }
+        // A file system that numbers an open file otherwise than the same one at its path.
+        Err(failed(io::Error::other(
+            "it is another file each time it is looked at",
+        )))
     }
 
     /// Reads what is there, so that the hash goes on from its end.

@@ -85,6 +85,14 @@ struct Server {
 impl Server {
     /// Answers each GET with `behave`, on a thread of its own; a HEAD with 405.
     fn new(behave: impl Fn(&Request, &mut TcpStream) + Send + Sync + 'static) -> Self {
+        Self::with_size(None, behave)
+    }
+
+    /// Likewise, and tells a size when it is asked for it with HEAD.
+    fn with_size(
+        size: Option<u64>,
+        behave: impl Fn(&Request, &mut TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let heads = Arc::new(Mutex::new(Vec::<String>::new()));
@@ -101,7 +109,12 @@ impl Server {
                     }
                     let head = String::from_utf8(head).unwrap();
                     if head.starts_with("HEAD") {
-                        drop(stream.write_all(b"HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n"));
+                        let (status, length) = match size {
+                            Some(size) => ("200 OK", size),
+                            None => ("405 No", 0),
+                        };
+                        let headers = format!("content-length: {length}\r\n");
+                        send(&mut stream, status, &headers, b"");
                         return;
                     }
                     let number = {
@@ -517,6 +530,29 @@ fn what_cannot_fit_is_not_begun() {
     );
     assert_eq!(server.requests().len(), 0);
     assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn the_size_that_a_server_tells_is_looked_at_before_anything_is_fetched() {
+    needs_curl!();
+    // An exbibyte.
+    let server = Server::with_size(Some(1 << 60), |_, _| {});
+    let place = Place::new(server.address);
+    let error = place.fetch().0.unwrap_err();
+    assert!(
+        matches!(error, FetchError::NoSpace { needed, .. } if needed == 1 << 40),
+        "{error}"
+    );
+    assert_eq!(server.requests().len(), 0);
+
+    let server = Server::with_size(Some(3 * MIB), |request, stream| {
+        ranges(request, stream, content(), usize::MAX);
+    });
+    let said = Place::new(server.address).assert_fetched();
+    assert!(
+        said.iter().any(|line| line == "m: 3 of 3 MiB (100 %)"),
+        "{said:#?}"
+    );
 }
 
 #[test]

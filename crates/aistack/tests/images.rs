@@ -261,6 +261,25 @@ fn the_projects_own_lock_is_read_and_what_is_loose_is_named() {
 }
 
 #[test]
+fn without_a_file_the_stack_of_this_machine_is_meant() {
+    if Path::new("/etc/aistack/stack.json").exists() {
+        return skip("images of the user's stack alone: this machine has a stack of its own");
+    }
+    let machine = Machine::new();
+    let (code, _, error) = images(&machine, &["list"]);
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("no stack here declares services.aiStack (/etc/aistack/stack.json and "),
+        "{error}"
+    );
+    let own = stack(&[("mine", service("mine"))]);
+    machine.write("home/.config/aistack/stack.json", &own.to_string());
+    let (code, out, error) = images(&machine, &["list"]);
+    assert_eq!(code, 1);
+    assert!(out.contains("mine"), "{out}{error}");
+}
+
+#[test]
 fn update_writes_the_digest_of_the_index_and_nothing_else() {
     let Some(registry) = Registry::start() else {
         return;
