@@ -13,3 +13,4 @@ pub mod pull;
 pub mod select;
 pub mod setup;
 pub mod status;
+pub mod stores;
