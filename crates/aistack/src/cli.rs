@@ -40,6 +40,7 @@ enum Command {
     Ports(commands::ports::Args),
     Prestart(commands::prestart::Args),
     Setup(commands::setup::Args),
+    Rotate(commands::rotate::Args),
     Pull(commands::pull::Args),
     Apply(commands::apply::Args),
 }
@@ -56,6 +57,7 @@ pub fn run() -> ExitCode {
         Command::Ports(args) => commands::ports::run(&args),
         Command::Prestart(args) => commands::prestart::run(&args),
         Command::Setup(args) => commands::setup::run(&args),
+        Command::Rotate(args) => commands::rotate::run(&args),
         Command::Pull(args) => commands::pull::run(&args),
         Command::Apply(args) => commands::apply::run(&args),
     };
