@@ -1,4 +1,5 @@
-//! The HTTP probe: one GET, whose status is the verdict.
+//! The HTTP probe: one GET, whose status is the verdict; and single requests whose
+//! answer is wanted.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -20,22 +21,7 @@ const BODY_LIMIT: Duration = Duration::from_millis(250);
 /// from the environment aren't used: the service itself must answer.
 pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
     check_port(url)?;
-    let agent: Agent = Agent::config_builder()
-        .timeout_global(Some(limit))
-        .timeout_recv_body(Some(BODY_LIMIT))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .user_agent(concat!("aistack/", env!("CARGO_PKG_VERSION")))
-        .max_response_header_size(MAX_HEAD)
-        // A buffer that a head can fill is taken for the end of the connection.
-        .input_buffer_size(2 * MAX_HEAD)
-        .output_buffer_size(4 * 1024)
-        .max_idle_connections(0)
-        .build()
-        .new_agent();
-    let mut response = agent
+    let mut response = agent(limit, BODY_LIMIT)
         .get(url)
         .header("connection", "close")
         .call()
@@ -67,6 +53,97 @@ pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
         code: status.as_u16(),
         body: excerpt(&body, 120),
     })
+}
+
+fn agent(limit: Duration, body_limit: Duration) -> Agent {
+    Agent::config_builder()
+        .timeout_global(Some(limit))
+        .timeout_recv_body(Some(body_limit))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .proxy(None)
+        .user_agent(concat!("aistack/", env!("CARGO_PKG_VERSION")))
+        .max_response_header_size(MAX_HEAD)
+        // A buffer that a head can fill is taken for the end of the connection.
+        .input_buffer_size(2 * MAX_HEAD)
+        .output_buffer_size(4 * 1024)
+        .max_idle_connections(0)
+        .build()
+        .new_agent()
+}
+
+/// What a request does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Asks.
+    Get,
+    /// Puts the bytes in its place.
+    Put,
+}
+
+/// A request for [`exchange`].
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// What it does.
+    pub method: Method,
+    /// `http://…`
+    pub url: &'a str,
+    /// Names and values of headers beside those of the protocol.
+    pub headers: &'a [(&'a str, &'a str)],
+    /// What is sent along; nothing with [`Method::Get`].
+    pub body: &'a [u8],
+}
+
+/// What was answered, whatever its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The whole body.
+    pub body: Vec<u8>,
+}
+
+/// Sends one request and reads its answer, at most `most` bytes of it. Redirects
+/// aren't followed and proxies from the environment aren't used.
+///
+/// # Errors
+/// When there is no whole answer within `limit`, or it has more bytes, or is no HTTP.
+/// No error holds a header's value.
+pub fn exchange(request: &Request<'_>, limit: Duration, most: usize) -> Result<Answer, ProbeError> {
+    let Request { url, .. } = *request;
+    check_port(url)?;
+    let agent = agent(limit, limit);
+    let sent = match request.method {
+        Method::Get => with_headers(agent.get(url), request.headers).call(),
+        Method::Put => with_headers(agent.put(url), request.headers).send(request.body),
+    };
+    let mut response = sent.map_err(|error| failed(url, error, limit))?;
+    let status = response.status().as_u16();
+    let mut body = Vec::new();
+    response
+        .body_mut()
+        .as_reader()
+        .take(most as u64 + 1)
+        .read_to_end(&mut body)
+        .map_err(|error| failed(url, ureq::Error::from(error), limit))?;
+    if body.len() > most {
+        return Err(ProbeError::Garbage {
+            protocol: "what was asked for",
+            seen: format!("a body of more than {} KiB", most / 1024),
+        });
+    }
+    Ok(Answer { status, body })
+}
+
+fn with_headers<B>(
+    request: ureq::RequestBuilder<B>,
+    headers: &[(&str, &str)],
+) -> ureq::RequestBuilder<B> {
+    headers.iter().fold(
+        request.header("connection", "close"),
+        |request, (name, value)| request.header(*name, *value),
+    )
 }
 
 /// ureq takes a port that is out of range for none, and would ask port 80.

@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use aistack_stack::Probe;
 
+pub use http::{Answer, Method, Request, exchange};
+
 /// What a probe found and how long it took.
 #[derive(Debug)]
 pub struct Outcome {
@@ -176,8 +178,9 @@ pub fn run_all(probes: &[&Probe], limit: Duration) -> Vec<Outcome> {
     })
 }
 
-/// Bytes as one short line of printable text.
-fn excerpt(bytes: &[u8], characters: usize) -> String {
+/// Bytes as one short line of printable text, at most so many characters.
+#[must_use]
+pub fn excerpt(bytes: &[u8], characters: usize) -> String {
     let text = String::from_utf8_lossy(bytes);
     let line: String = text
         .chars()

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_probe::{Outcome, ProbeError, Stage, run, run_all};
+use aistack_probe::{Answer, Method, Outcome, ProbeError, Request, Stage, exchange, run, run_all};
 use aistack_stack::{HttpProbe, Probe, SocketProbe};
 
 const LONG: Duration = Duration::from_secs(10);
@@ -412,4 +412,96 @@ fn all_run_at_once_and_keep_their_order() {
     for (at, outcome) in outcomes.into_iter().enumerate() {
         assert_eq!(outcome.result.is_ok(), at != 3, "{at}");
     }
+}
+
+fn asked(address: SocketAddr, headers: &[(&str, &str)], most: usize) -> Result<Answer, ProbeError> {
+    let url = format!("http://{address}/x");
+    let request = Request {
+        method: Method::Get,
+        url: &url,
+        headers,
+        body: &[],
+    };
+    exchange(&request, SHORT, most)
+}
+
+#[test]
+fn a_request_carries_its_headers_and_body_and_brings_the_answer_back() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let address = server(move |mut stream| {
+        let mut bytes = Vec::new();
+        let mut buffer = [0; 4096];
+        while !bytes.ends_with(b"the body") {
+            let count = stream.read(&mut buffer).unwrap();
+            bytes.extend(&buffer[..count]);
+        }
+        drop(sender.send(String::from_utf8(bytes).unwrap()));
+        drop(stream.write_all(b"HTTP/1.1 409 Conflict\r\ncontent-length: 4\r\n\r\ntold"));
+    });
+    let url = format!("http://{address}/a/b");
+    let request = Request {
+        method: Method::Put,
+        url: &url,
+        headers: &[("api-key", "sesame"), ("content-type", "text/plain")],
+        body: b"the body",
+    };
+    let answer = exchange(&request, LONG, 4).unwrap();
+    assert_eq!((answer.status, answer.body.as_slice()), (409, &b"told"[..]));
+    let seen = receiver.recv().unwrap().to_ascii_lowercase();
+    assert!(seen.starts_with("put /a/b http/1.1\r\n"), "{seen}");
+    for header in [
+        "api-key: sesame",
+        "content-type: text/plain",
+        "content-length: 8",
+    ] {
+        assert!(seen.contains(&format!("\r\n{header}\r\n")), "{seen}");
+    }
+}
+
+#[test]
+fn answers_are_bounded_in_size_and_time() {
+    let body = |count: usize| {
+        let text = "x".repeat(count);
+        answers(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {count}\r\n\r\n{text}"
+        ))
+    };
+    assert_eq!(asked(body(1024), &[], 1024).unwrap().body.len(), 1024);
+    for address in [
+        body(1025),
+        never_stops(b"HTTP/1.1 200 OK\r\n\r\n", &[b'x'; 4096]),
+    ] {
+        let message = asked(address, &[], 1024).unwrap_err().to_string();
+        assert!(message.contains("a body of more than 1 KiB"), "{message}");
+    }
+    for address in [
+        server(|_| thread::sleep(Duration::from_mins(1))),
+        answers_and_hangs(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nxxx"),
+        drips("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\nxxx".to_owned() + &"x".repeat(897)),
+    ] {
+        let start = Instant::now();
+        let error = asked(address, &[], 1024).unwrap_err();
+        assert!(matches!(error, ProbeError::TimedOut { .. }), "{error}");
+        assert!(start.elapsed() < SHORT + SLACK);
+    }
+    // Less than was promised.
+    let cut = asked(
+        answers("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nxxx"),
+        &[],
+        1024,
+    );
+    assert!(matches!(cut, Err(ProbeError::Closed)), "{cut:?}");
+    assert!(matches!(
+        asked(closed_port(), &[], 1),
+        Err(ProbeError::Refused)
+    ));
+    // Not followed: the body is the answer of who was asked.
+    let moved = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n";
+    assert_eq!(asked(answers(moved), &[], 1).unwrap().status, 302);
+}
+
+#[test]
+fn no_error_holds_a_header() {
+    let error = asked(answers("garbage"), &[("api-key", "sesame\nopen")], 1).unwrap_err();
+    assert!(!error.to_string().contains("sesame"), "{error}");
 }

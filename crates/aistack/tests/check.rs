@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fakes::{Machine, data, outcome, port, service, stack, user, with};
+use fakes::{Machine, closed_port, data, outcome, port, service, stack, user, with};
 use serde_json::{Value, json};
 
 fn check(machine: &Machine, stack: &Value, more: &[&str]) -> (i32, String, String) {
@@ -50,11 +50,6 @@ fn web(name: &str, at: SocketAddr) -> Value {
         "/health",
         json!({ "http": { "url": format!("http://{at}/health") } }),
     )
-}
-
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// The lines of a report without runs of spaces.

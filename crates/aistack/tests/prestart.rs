@@ -414,3 +414,215 @@ fn a_missing_file_that_a_unit_fetches_names_the_unit_and_its_journal() {
     machine.write("model.gguf", "");
     assert_eq!(prestart(&machine, declared).0, 0);
 }
+
+#[test]
+fn every_secret_that_can_not_be_used_says_why() {
+    let machine = Machine::new();
+    let open = machine.write("open", "sesame");
+    fs::set_permissions(&open, PermissionsExt::from_mode(0o644)).unwrap();
+    let written = machine.write("written", "sesame");
+    fs::set_permissions(&written, PermissionsExt::from_mode(0o620)).unwrap();
+    let dangling = machine.path("dangling");
+    std::os::unix::fs::symlink(machine.path("nowhere"), &dangling).unwrap();
+    let large = machine.write_private("large", &"sesame".repeat(100_000));
+    let empty = machine.write_private("empty", "\n");
+    let mut declared = service("x");
+    declared["secrets"] = json!([
+        secret("open", &open, false),
+        secret("written", &written, false),
+        secret("gone", &machine.path("gone"), false),
+        secret("dangling", &dangling, false),
+        secret("large", &large, false),
+        secret("empty", &empty, false),
+        secret("folder", &machine.path("images"), false),
+    ]);
+    let (code, out, error) = prestart(&machine, declared);
+    assert_eq!((code, out.as_str()), (1, ""));
+    let lines: Vec<&str> = error.lines().collect();
+    for (line, name, words) in [
+        (
+            0,
+            "open",
+            "has mode 0644, so every user may read it: run `chmod 0600",
+        ),
+        (
+            1,
+            "written",
+            "has mode 0620, so others may change it: run `chmod 0600",
+        ),
+        (
+            2,
+            "gone",
+            "does not exist: write the value to it (mode 0600)",
+        ),
+        (
+            3,
+            "dangling",
+            "is a link to a file that does not exist: has the secret manager run?",
+        ),
+        (
+            4,
+            "large",
+            "holds more than 511999 bytes, the most that podman takes",
+        ),
+        (5, "empty", "is empty: write the value to it, or remove it"),
+        (
+            6,
+            "folder",
+            "is not a regular file: name the file that holds the value",
+        ),
+    ] {
+        let begin = format!(
+            "aistack: x can't start: secret {name} (services.aiStack.x.secretEnv.{name}): "
+        );
+        assert!(lines[line].starts_with(&begin), "{}", lines[line]);
+        assert!(lines[line].contains(words), "{}", lines[line]);
+    }
+    assert_eq!(lines.len(), 7, "{error}");
+    assert!(!error.contains("sesame"), "{error}");
+    assert_eq!(machine.calls(), "");
+}
+
+/// A service whose data directory is of a version of `PostgreSQL`.
+fn with_data_of(machine: &Machine, version: &str, major: Value) -> Value {
+    let mut declared = service("x");
+    declared["ports"] = json!([port("postgres", "127.0.0.1", fakes::closed_port())]);
+    declared["postgres"] = json!({
+        "port": "postgres", "user": "mcp", "database": "mcp",
+        "passwordSource": machine.write_private("password", "sesame"),
+        "major": major, "versionFile": machine.write("pg/PG_VERSION", version),
+        "roles": [], "databases": [],
+    });
+    declared
+}
+
+#[test]
+fn data_of_another_version_is_refused_and_left_alone() {
+    let machine = Machine::new();
+    for (version, major) in [("18\n", json!(18)), ("17\n", json!(null))] {
+        let declared = with_data_of(&machine, version, major);
+        assert_eq!(
+            prestart(&machine, declared),
+            (0, String::new(), String::new())
+        );
+    }
+    let declared = with_data_of(&machine, "17\n", json!(18));
+    let (code, _, error) = prestart(&machine, declared.clone());
+    assert_eq!(code, 1);
+    assert_eq!(error.lines().count(), 1);
+    for words in [
+        &format!(
+            "the data in {} is of PostgreSQL 17, the image has 18",
+            machine.path("pg").display()
+        ),
+        "nothing was touched",
+        "Keep the old image with services.aiStack.x.image",
+        "`podman exec local-ai-x pg_dumpall -U mcp >dump.sql`",
+        "an empty directory",
+    ] {
+        assert!(error.contains(words), "{words:?} is not in:\n{error}");
+    }
+    assert_eq!(
+        fs::read_to_string(machine.path("pg/PG_VERSION")).unwrap(),
+        "17\n"
+    );
+    // No data yet.
+    fs::remove_file(machine.path("pg/PG_VERSION")).unwrap();
+    assert_eq!(prestart(&machine, declared).0, 0);
+    for version in ["", "seventeen\n", "18"] {
+        let declared = with_data_of(&machine, version, json!(18));
+        let (code, _, error) = prestart(&machine, declared);
+        assert_eq!(code, 1, "{version:?}");
+        assert!(
+            error.contains("not the major version of PostgreSQL that its data is of"),
+            "{error}"
+        );
+        assert!(error.contains("Nothing was changed"), "{error}");
+    }
+    fs::remove_file(machine.path("pg/PG_VERSION")).unwrap();
+    let mut declared = with_data_of(&machine, "", json!(18));
+    declared["postgres"]["versionFile"] = json!(machine.path("pg"));
+    let (code, _, error) = prestart(&machine, declared);
+    assert_eq!(code, 1);
+    assert!(error.contains("pg cannot be read: "), "{error}");
+}
+
+#[test]
+fn passwords_that_setup_needs_are_looked_at_before_the_start() {
+    let machine = Machine::new();
+    let mut declared = with_data_of(&machine, "18\n", json!(18));
+    declared["postgres"]["roles"] =
+        json!([{ "name": "app", "passwordSource": machine.path("gone"), "option": "o.users.app" }]);
+    declared["qdrant"] =
+        json!({ "port": "postgres", "apiKeySource": machine.path("gone"), "collections": [] });
+    let (code, _, error) = prestart(&machine, declared.clone());
+    assert_eq!(code, 1);
+    assert!(
+        error.contains("x can't start: password of app (o.users.app): "),
+        "{error}"
+    );
+    assert!(
+        error.contains("x can't start: API key (services.aiStack.x): "),
+        "{error}"
+    );
+    assert_eq!(error.lines().count(), 2, "{error}");
+    // One that is made here is not missed.
+    declared["secrets"] = json!([secret("one", &machine.path("gone"), true)]);
+    assert_eq!(prestart(&machine, declared).0, 0);
+}
+
+#[test]
+fn a_database_that_looks_emptied_is_not_begun_anew() {
+    let machine = Machine::new();
+    let path = machine.path("webui.db");
+    let mut declared = service("x");
+    declared["integrity"] = json!([
+        { "kind": "sqlite", "path": path, "option": "services.aiStack.x.data.data" },
+    ]);
+    let mut page = vec![0; 4096];
+    page[..16].copy_from_slice(b"SQLite format 3\0");
+    page[100] = 0x0d;
+    // The first start.
+    assert_eq!(prestart(&machine, declared.clone()).0, 0);
+    for (bytes, words) in [
+        (
+            Vec::new(),
+            "webui.db is empty, so it holds no SQLite database any more",
+        ),
+        (
+            page.clone(),
+            "webui.db is an SQLite database without any table",
+        ),
+        (b"{}".to_vec(), "webui.db is not an SQLite database"),
+    ] {
+        fs::write(&path, &bytes).unwrap();
+        let (code, _, error) = prestart(&machine, declared.clone());
+        assert_eq!(code, 1, "{words}");
+        for words in [
+            words,
+            "nothing was changed: put a backup in its place, or move it away (`mv ",
+            "to begin anew; or change services.aiStack.x.data.data",
+        ] {
+            assert!(error.contains(words), "{words:?} is not in:\n{error}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes);
+        let file = machine.stack(&stack(&[("x", declared.clone())]));
+        let (code, out, _) =
+            outcome(machine.aistack(&["check", "--stack", file.to_str().unwrap()]));
+        assert_eq!(code, 1, "{out}");
+        assert!(
+            out.contains(words) && out.contains("put a backup in its place"),
+            "{out}"
+        );
+    }
+    page[104] = 1;
+    fs::write(&path, &page).unwrap();
+    assert_eq!(prestart(&machine, declared.clone()).0, 0);
+    let file = machine.stack(&stack(&[("x", declared)]));
+    let (code, out, _) = outcome(machine.aistack(&["check", "--stack", file.to_str().unwrap()]));
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        out.contains("webui.db: an SQLite database with tables"),
+        "{out}"
+    );
+}

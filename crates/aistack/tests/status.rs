@@ -112,7 +112,9 @@ fn no_stack_and_unknown_names_are_two() {
 #[test]
 fn every_command_explains_itself_and_refuses_what_it_does_not_know() {
     let machine = Machine::new();
-    for command in ["status", "check", "prestart", "pull", "setup", "apply"] {
+    for command in [
+        "status", "check", "prestart", "pull", "setup", "rotate", "apply",
+    ] {
         let (code, out, _) = outcome(machine.aistack(&[command, "--help"]));
         assert_eq!(code, 0, "{command}");
         assert!(out.contains("Exit codes: 0 "), "{command}: {out}");

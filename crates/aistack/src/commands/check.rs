@@ -1,5 +1,7 @@
 //! `aistack check`: whether the machine is as the stack declares it.
 
+mod stores;
+
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -25,9 +27,9 @@ use crate::cli::Verdict;
 ///
 /// For each service: its unit is active, its ports listen on the declared
 /// addresses and no wider ones, its health probe is answered, its data
-/// directories are there, and an engine that was given a GPU computes on it. For
-/// a user's stack also what rootless containers need of the host. All probes run
-/// at the same time.
+/// directories are there, its databases and collections hold what is declared, and
+/// an engine that was given a GPU computes on it. For a user's stack also what
+/// rootless containers need of the host. All probes run at the same time.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 everything is as declared, 1 something is not, 2 could not run."
@@ -73,6 +75,10 @@ enum Kind {
     /// What an engine computes on.
     Device,
     Data,
+    /// What a database holds.
+    Database,
+    /// What a collection of vectors is like.
+    Collection,
 }
 
 impl Kind {
@@ -84,6 +90,8 @@ impl Kind {
             Self::Health => "health",
             Self::Device => "device",
             Self::Data => "data",
+            Self::Database => "database",
+            Self::Collection => "collection",
         }
     }
 }
@@ -219,6 +227,14 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
             })
             .collect::<Vec<_>>()
             .into_iter();
+        let mut stored = chosen
+            .iter()
+            .flatten()
+            .map(|&(name, service)| {
+                threads.spawn(move || stores::examine(root, name, service, limit))
+            })
+            .collect::<Vec<_>>()
+            .into_iter();
         let mut outcomes = aistack_probe::run_all(&probes, limit).into_iter();
 
         let ended = "the thread that asked ended early";
@@ -251,6 +267,12 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
                             .join()
                             .unwrap_or_else(|_| Device::Unknown(ended.to_owned()))
                     }),
+                    stored: stored.next().map_or_else(Vec::new, |stored| {
+                        stored.join().unwrap_or_else(|_| {
+                            let found = Found::Unseen(ended.to_owned());
+                            vec![(Kind::Data, "what it holds".to_owned(), found)]
+                        })
+                    }),
                 };
                 checks.extend(of_service(root, scope, name, service, seen));
             }
@@ -265,6 +287,7 @@ struct Seen<'a> {
     listening: Result<&'a Listening, &'a String>,
     outcome: Option<Outcome>,
     device: Option<Device>,
+    stored: Vec<stores::Line>,
 }
 
 /// The lines of one service.
@@ -311,6 +334,9 @@ fn of_service(
     for declared in &service.data {
         let found = data(root, scope, declared);
         checks.push(check(Kind::Data, declared.name.clone(), found));
+    }
+    for (kind, subject, found) in seen.stored {
+        checks.push(check(kind, subject, found));
     }
     checks
 }

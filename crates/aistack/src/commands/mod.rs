@@ -13,6 +13,8 @@ pub mod output;
 pub mod ports;
 pub mod prestart;
 pub mod pull;
+pub mod rotate;
 pub mod select;
 pub mod setup;
 pub mod status;
+pub mod stores;

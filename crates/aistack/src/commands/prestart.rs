@@ -9,11 +9,16 @@ use aistack_host::directory::{self, DirectoryError};
 use aistack_host::podman::Podman;
 use aistack_host::secret;
 use aistack_host::sockets::{Transport, try_bind};
-use aistack_stack::{Port, Protocol, RequiredPath, Scope, Secret, Service, Stack};
+use aistack_host::sqlite::{self, SqliteError};
+use aistack_postgres::VersionError;
+use aistack_stack::{
+    IntegrityKind, Port, Postgres, Protocol, RequiredPath, Scope, Secret, Service, Stack,
+};
 use anyhow::Result;
 
 use super::gpu;
 use super::select::{self, Loaded, current_user, search_path, user_flag};
+use super::stores;
 use crate::cli::Verdict;
 
 /// How long ports may stay taken: the unit's last container may still be
@@ -23,9 +28,9 @@ const PORT_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Verify what a service needs before its container starts, and hand its secrets to podman
 ///
-/// Runs before the container in its unit. Secrets, data directories, files,
-/// ports and GPUs are looked at; every problem is printed, with the option to
-/// change.
+/// Runs before the container in its unit. Secrets, data directories, files, the
+/// version of a database's data, databases that look emptied, ports and GPUs are
+/// looked at; every problem is printed, with the option to change.
 /// One newline at the end of a secret's file is not part of its value.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 it may start, 1 something is missing, 2 could not run.")]
@@ -79,6 +84,8 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
         // Not below a disk that isn't mounted: the value would be gone with the mount.
         let may_generate = problems.is_empty();
         secrets(&service.secrets, may_generate, &mut problems);
+        problems.extend(other_secrets(service));
+        problems.extend(stored(service));
         let missing = service.files.iter();
         problems.extend(missing.filter_map(|file| file_problem(loaded.stack.scope, file)));
         problems.extend(
@@ -152,6 +159,94 @@ fn secrets(secrets: &[Secret], may_generate: bool, problems: &mut Vec<String>) {
     if let Err(error) = stored {
         problems.push(format!("its secrets could not be stored: {error}"));
     }
+}
+
+/// Problems with the secrets that podman does not hand on, but `aistack setup` needs
+/// once the container runs.
+fn other_secrets(service: &Service) -> Vec<String> {
+    let roles = service.postgres.iter().flat_map(|postgres| {
+        let role = |(name, source, option)| (format!("password of {name}"), source, option);
+        let superuser = (&postgres.user, &postgres.password_source, &service.option);
+        std::iter::once(superuser)
+            .chain(
+                postgres
+                    .roles
+                    .iter()
+                    .map(|role| (&role.name, &role.password_source, &role.option)),
+            )
+            .map(role)
+    });
+    let keys = service.qdrant.iter().filter_map(|qdrant| {
+        let source = qdrant.api_key_source.as_ref()?;
+        Some(("API key".to_owned(), source, &service.option))
+    });
+    roles
+        .chain(keys)
+        // Said already, or made by now.
+        .filter(|(_, source, _)| service.secrets.iter().all(|entry| entry.source != **source))
+        .filter_map(|(what, source, option)| {
+            let error = secret::read(source).err()?;
+            Some(format!("{what} ({option}): {error}"))
+        })
+        .collect()
+}
+
+/// What is wrong with the data that is there: of another version, or emptied.
+fn stored(service: &Service) -> Vec<String> {
+    let version = service
+        .postgres
+        .iter()
+        .filter_map(|postgres| data_version(service, postgres));
+    let files = service.integrity.iter().filter_map(|entry| {
+        let error = match entry.kind {
+            IntegrityKind::Sqlite => sqlite::examine(&entry.path).err()?,
+        };
+        if let SqliteError::Hidden { .. } = error {
+            // Another's file in a container is no reason not to start it.
+            eprintln!(
+                "aistack: {} ({}) was not looked at: {error}",
+                service.container, entry.option
+            );
+            return None;
+        }
+        Some(match stores::emptied_hint(entry, &error) {
+            Some(hint) => format!("{error}; {hint}"),
+            None => format!("{error} ({})", entry.option),
+        })
+    });
+    version.chain(files).collect()
+}
+
+/// A data directory that the image's server can't read.
+fn data_version(service: &Service, postgres: &Postgres) -> Option<String> {
+    let option = &service.option;
+    let wanted = postgres.major?.get();
+    let found = match aistack_postgres::major(&postgres.version_file) {
+        Ok(found) => found?,
+        Err(error @ VersionError::Hidden { .. }) => {
+            eprintln!("aistack: the version of the data ({option}) was not looked at: {error}");
+            return None;
+        }
+        Err(error) => return Some(format!("the version of the data ({option}): {error}")),
+    };
+    (found != wanted).then(|| {
+        let data = postgres
+            .version_file
+            .parent()
+            .unwrap_or(&postgres.version_file);
+        format!(
+            "the data in {} is of PostgreSQL {found}, the image has {wanted}, which can't read it; \
+             nothing was touched. Keep the old image with {option}.image, or move the data: with \
+             the old image `podman exec {} pg_dumpall -U {} >dump.sql`, then, with the new image \
+             and an empty directory, `podman exec -i {} psql -U {} -d {} <dump.sql`",
+            data.display(),
+            service.container,
+            postgres.user,
+            service.container,
+            postgres.user,
+            postgres.database,
+        )
+    })
 }
 
 fn directories(stack: &Stack, service: &Service) -> Vec<String> {

@@ -1,13 +1,18 @@
 //! `aistack setup`: what a service needs done once it runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use aistack_host::podman::Podman;
+use aistack_host::secret;
+use aistack_postgres::Server;
+use aistack_qdrant::{Found, QdrantError, declared};
+use aistack_stack::{Collection, Postgres, Qdrant, Service};
 use anyhow::Result;
 
 use super::select::{self, search_path};
+use super::stores;
 use crate::cli::Verdict;
 
 /// A service that has just become healthy may still restart once (a database ends its
@@ -15,12 +20,17 @@ use crate::cli::Verdict;
 const ATTEMPTS: u32 = 5;
 const WAIT: Duration = Duration::from_secs(2);
 
-/// Run a service's own setup commands in its container
+/// How long one request to qdrant may take: a collection is written to the disk.
+const QDRANT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Bring what a service holds to what is declared, once it runs
 ///
-/// Runs after the start of the container's unit, once it is healthy.
-/// The commands are such that running them again does no harm (CREATE … IF NOT EXISTS).
+/// Runs after the start of the container's unit, once it is healthy: the service's
+/// own commands in its container; the users, databases, extensions and migrations of a
+/// database server; the collections of a vector database. Running it again does no
+/// harm, and nothing that is there is changed or deleted: what differs is said.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 all done, 1 one failed, 2 could not run.")]
+#[command(after_help = "Exit codes: 0 all done, 1 something failed, 2 could not run.")]
 pub struct Args {
     /// The service
     service: String,
@@ -35,23 +45,152 @@ pub fn run(args: &Args) -> Result<Verdict> {
     let loaded = select::load(&args.stack)?;
     loaded.check_owner()?;
     let service = loaded.service(&args.service)?;
-    if service.setup.is_empty() {
-        return Ok(Verdict::AsDeclared);
-    }
-    let podman = Podman::new(search_path().as_deref())?;
-    for command in &service.setup {
-        let mut attempt = 1;
-        while let Err(error) = podman.exec(&service.container, command) {
-            if attempt == ATTEMPTS {
-                eprintln!(
-                    "aistack: {}: setup failed ({}): {error}",
-                    args.service, service.option
-                );
-                return Ok(Verdict::Differs);
+    bring(&args.service, service)
+}
+
+/// Does all that is declared to be done once the service runs.
+pub fn bring(name: &str, service: &Service) -> Result<Verdict> {
+    let failed = |problem: &str| {
+        eprintln!("aistack: {name}: setup failed: {problem}");
+        Verdict::Differs
+    };
+    if !service.setup.is_empty() {
+        let podman = Podman::new(search_path().as_deref())?;
+        for command in &service.setup {
+            if let Err(error) = command_inside(&podman, service, command) {
+                return Ok(failed(&format!("({}): {error}", service.option)));
             }
-            attempt += 1;
-            thread::sleep(WAIT);
         }
     }
-    Ok(Verdict::AsDeclared)
+    let mut verdict = Verdict::AsDeclared;
+    let postgres = service
+        .postgres
+        .iter()
+        .flat_map(|postgres| of_postgres(name, service, postgres));
+    let qdrant = service
+        .qdrant
+        .iter()
+        .flat_map(|qdrant| of_qdrant(name, service, qdrant));
+    for problem in postgres.chain(qdrant) {
+        verdict = failed(&problem);
+    }
+    Ok(verdict)
+}
+
+fn command_inside(
+    podman: &Podman,
+    service: &Service,
+    command: &[String],
+) -> Result<(), aistack_host::command::CommandError> {
+    let mut attempt = 1;
+    loop {
+        match podman.exec(&service.container, command) {
+            Err(_) if attempt < ATTEMPTS => {}
+            result => return result,
+        }
+        attempt += 1;
+        thread::sleep(WAIT);
+    }
+}
+
+/// The problems of what a `PostgreSQL` is to hold.
+fn of_postgres(name: &str, service: &Service, postgres: &Postgres) -> Vec<String> {
+    let Some(address) = stores::address(service, &postgres.port) else {
+        return Vec::new();
+    };
+    let passwords = match stores::passwords(Path::new("/"), service, postgres) {
+        Ok(passwords) => passwords,
+        Err((what, error)) => return vec![format!("{what}: {error}")],
+    };
+    let server = Server {
+        declared: postgres,
+        address,
+        passwords: &passwords,
+        container: &service.container,
+    };
+    let inside = |command: &[&str], input: Vec<u8>| {
+        Podman::new(search_path().as_deref())
+            .and_then(|podman| podman.exec_with_input(&service.container, command, input))
+            .map_err(|error| error.to_string())
+    };
+    server
+        .setup(&inside, &mut |line| println!("{name}: {line}"))
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// The problems of what a qdrant is to hold. A collection of other vectors is said and
+/// is none: its data would be lost with it, and the others can be used.
+fn of_qdrant(name: &str, service: &Service, qdrant: &Qdrant) -> Vec<String> {
+    let Some(address) = stores::address(service, &qdrant.port) else {
+        return Vec::new();
+    };
+    let key = match qdrant.api_key_source.as_deref().map(secret::read) {
+        None => None,
+        Some(Ok(key)) => Some(key),
+        Some(Err(error)) => return vec![format!("API key ({}): {error}", service.option)],
+    };
+    let client = match aistack_qdrant::Qdrant::new(address, key, QDRANT_LIMIT) {
+        Ok(client) => client,
+        Err(error) => return vec![error.to_string()],
+    };
+    qdrant
+        .collections
+        .iter()
+        .filter_map(|collection| {
+            let mut attempt = 1;
+            let error = loop {
+                match of_collection(name, &client, collection) {
+                    Err(error) if attempt < ATTEMPTS && error.is_transient() => {}
+                    Err(error) => break error,
+                    Ok(()) => return None,
+                }
+                attempt += 1;
+                thread::sleep(WAIT);
+            };
+            Some(format!(
+                "collection {} ({}): {error}",
+                collection.name, collection.option
+            ))
+        })
+        .collect()
+}
+
+fn of_collection(
+    name: &str,
+    client: &aistack_qdrant::Qdrant,
+    collection: &Collection,
+) -> Result<(), QdrantError> {
+    let mut found = client.look(collection)?;
+    if found == Found::Absent {
+        if client.make(collection)? {
+            println!(
+                "{name}: made collection {} ({})",
+                collection.name,
+                declared(collection)
+            );
+            return Ok(());
+        }
+        // Made by somebody else between the two.
+        found = client.look(collection)?;
+    }
+    if let Found::Other(seen) = found {
+        eprintln!(
+            "aistack: {name}: collection {} ({}): {}",
+            collection.name,
+            collection.option,
+            drift(collection, &seen)
+        );
+    }
+    Ok(())
+}
+
+/// A collection of other vectors than the declared, and what to do.
+pub fn drift(collection: &Collection, seen: &str) -> String {
+    format!(
+        "{} is declared, but it has {seen}; nothing was changed or deleted. Vectors of another \
+         model do not fit: declare a new name and embed anew into it, or declare what is there",
+        declared(collection)
+    )
 }

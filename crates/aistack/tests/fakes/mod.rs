@@ -4,6 +4,8 @@
 //! in `PATH`. They write down each call, and answer from files that a test lays.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod cluster;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -157,6 +159,12 @@ pub fn have(program: &str) -> bool {
 pub fn user() -> String {
     let output = Command::new("id").arg("-un").output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// A port of 127.0.0.1 that nothing listens on: it was free a moment ago.
+pub fn closed_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// A stack in system scope.

@@ -1,0 +1,156 @@
+//! What a service's databases hold, and whether its files look emptied.
+
+use std::path::Path;
+use std::time::Duration;
+
+use aistack_host::command::below;
+use aistack_host::secret::{self, SecretError};
+use aistack_host::sqlite::{self, SqliteError};
+use aistack_postgres::{Passwords, Seen, Server};
+use aistack_qdrant::{Found as Held, declared};
+use aistack_stack::{Integrity, IntegrityKind, Postgres, Qdrant, Service};
+
+use super::{Found, Kind};
+use crate::commands::{setup, stores};
+
+/// One line: its kind, what was looked at, what was found.
+pub type Line = (Kind, String, Found);
+
+/// The lines of a service; each connection and request may take `limit`.
+pub fn examine(root: &Path, name: &str, service: &Service, limit: Duration) -> Vec<Line> {
+    let mut lines = Vec::new();
+    if let Some(postgres) = &service.postgres {
+        lines.extend(of_postgres(root, name, service, postgres, limit));
+    }
+    if let Some(qdrant) = &service.qdrant {
+        lines.extend(of_qdrant(root, name, service, qdrant, limit));
+    }
+    lines.extend(service.integrity.iter().map(|entry| of_file(root, entry)));
+    lines
+}
+
+fn not_looked(error: &SecretError) -> Found {
+    Found::Unseen(format!("was not looked at: {error}"))
+}
+
+fn of_postgres(
+    root: &Path,
+    name: &str,
+    service: &Service,
+    postgres: &Postgres,
+    limit: Duration,
+) -> Vec<Line> {
+    let Some(address) = stores::address(service, &postgres.port) else {
+        return Vec::new();
+    };
+    let superuser = match stores::superuser_password(root, service, postgres) {
+        Ok(password) => password,
+        Err((_, error)) => {
+            return postgres
+                .databases
+                .iter()
+                .map(|database| (Kind::Database, database.name.clone(), not_looked(&error)))
+                .collect();
+        }
+    };
+    let passwords = Passwords {
+        superuser,
+        roles: std::collections::BTreeMap::new(),
+    };
+    let server = Server {
+        declared: postgres,
+        address,
+        passwords: &passwords,
+        container: &service.container,
+    };
+    server
+        .examine(limit)
+        .into_iter()
+        .map(|examined| {
+            let found = match examined.seen {
+                Seen::AsDeclared(words) => Found::Well(words),
+                Seen::Differs(words) => Found::Bad(words, Some(again(name, service))),
+            };
+            (Kind::Database, examined.database, found)
+        })
+        .collect()
+}
+
+/// What brings a service's databases to what is declared.
+fn again(name: &str, service: &Service) -> String {
+    format!(
+        "a restart of {} does what is missing, or says why it can't: `aistack setup {name} --stack \
+         …` does so without one",
+        service.unit
+    )
+}
+
+fn of_qdrant(
+    root: &Path,
+    name: &str,
+    service: &Service,
+    qdrant: &Qdrant,
+    limit: Duration,
+) -> Vec<Line> {
+    let Some(address) = stores::address(service, &qdrant.port) else {
+        return Vec::new();
+    };
+    let key = qdrant
+        .api_key_source
+        .as_deref()
+        .map(|path| secret::read(&below(root, path)))
+        .transpose();
+    let client = match key {
+        Ok(key) => {
+            aistack_qdrant::Qdrant::new(address, key, limit).map_err(|error| error.to_string())
+        }
+        Err(error) => {
+            return qdrant
+                .collections
+                .iter()
+                .map(|collection| {
+                    let subject = collection.name.clone();
+                    (Kind::Collection, subject, not_looked(&error))
+                })
+                .collect();
+        }
+    };
+    qdrant
+        .collections
+        .iter()
+        .map(|collection| {
+            let seen = match &client {
+                Ok(client) => client.look(collection).map_err(|error| error.to_string()),
+                Err(error) => Err(error.clone()),
+            };
+            let found = match seen {
+                Ok(Held::AsDeclared) => Found::Well(declared(collection)),
+                Ok(Held::Absent) => {
+                    Found::Bad("does not exist".to_owned(), Some(again(name, service)))
+                }
+                Ok(Held::Other(seen)) => Found::Bad(
+                    setup::drift(collection, &seen),
+                    Some(format!("{} declares it", collection.option)),
+                ),
+                Err(error) => Found::Bad(error, None),
+            };
+            (Kind::Collection, collection.name.clone(), found)
+        })
+        .collect()
+}
+
+fn of_file(root: &Path, entry: &Integrity) -> Line {
+    let path = below(root, &entry.path);
+    let found = match entry.kind {
+        IntegrityKind::Sqlite => match sqlite::examine(&path) {
+            Ok(true) => Found::Well("an SQLite database with tables".to_owned()),
+            Ok(false) => Found::Well("is not there yet".to_owned()),
+            Err(error @ SqliteError::Hidden { .. }) => Found::Unseen(error.to_string()),
+            Err(error) => {
+                let hint = stores::emptied_hint(entry, &error);
+                Found::Bad(error.to_string(), hint)
+            }
+        },
+    };
+    (Kind::Data, entry.path.display().to_string(), found)
+}

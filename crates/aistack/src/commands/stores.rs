@@ -1,0 +1,70 @@
+//! What is declared of a service's databases and files, and how to reach it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use aistack_host::command::below;
+use aistack_host::secret::{self, SecretError};
+use aistack_host::sqlite::SqliteError;
+use aistack_postgres::Passwords;
+use aistack_stack::{Integrity, Postgres, Service};
+
+/// Where a program of the host reaches the port of that name. `Stack::problems` has
+/// seen that there is one.
+pub fn address(service: &Service, port: &str) -> Option<SocketAddr> {
+    service.port(port).map(aistack_stack::Port::reachable)
+}
+
+/// The passwords of what is declared, from their files below `root`.
+///
+/// # Errors
+/// When one can't be read: whose, with its option, and why.
+pub fn passwords(
+    root: &Path,
+    service: &Service,
+    postgres: &Postgres,
+) -> Result<Passwords, (String, SecretError)> {
+    let read =
+        |path: &Path, what: String| secret::read(&below(root, path)).map_err(|error| (what, error));
+    Ok(Passwords {
+        superuser: superuser_password(root, service, postgres)?,
+        roles: postgres
+            .roles
+            .iter()
+            .map(|role| {
+                let what = format!("password of {} ({})", role.name, role.option);
+                Ok((role.name.clone(), read(&role.password_source, what)?))
+            })
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+/// The superuser's password from its file below `root`.
+///
+/// # Errors
+/// As [`passwords`].
+pub fn superuser_password(
+    root: &Path,
+    service: &Service,
+    postgres: &Postgres,
+) -> Result<Vec<u8>, (String, SecretError)> {
+    secret::read(&below(root, &postgres.password_source)).map_err(|error| {
+        let what = format!("password of {} ({})", postgres.user, service.option);
+        (what, error)
+    })
+}
+
+/// What to do about a database file that looks emptied.
+pub fn emptied_hint(entry: &Integrity, error: &SqliteError) -> Option<String> {
+    match error {
+        SqliteError::Empty { path }
+        | SqliteError::NoTable { path }
+        | SqliteError::Other { path, .. } => Some(format!(
+            "nothing was changed: put a backup in its place, or move it away (`mv {0} {0}.bad`) to \
+             begin anew; or change {1}",
+            path.display(),
+            entry.option
+        )),
+        SqliteError::Hidden { .. } | SqliteError::Unreadable { .. } => None,
+    }
+}
