@@ -172,7 +172,7 @@ pub fn scan_within(directory: &Path, patience: Duration) -> Result<Report, ScanE
         return Err(unreadable(io::Error::from(io::ErrorKind::NotADirectory)));
     }
     let (paths, mut problems) = list(directory);
-    let read = workers::all(&paths, patience, |path| read(path)).map_err(ScanError::Threads)?;
+    let read = workers::all(&paths, patience, read).map_err(ScanError::Threads)?;
     let mut files = Vec::new();
     for (path, end) in paths.into_iter().zip(read) {
         let below = path.strip_prefix(directory).unwrap_or(&path).to_owned();
