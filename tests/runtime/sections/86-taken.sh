@@ -3,7 +3,8 @@
 # program runs in a unit of the name that NixOS's own module has, so that its option is known.
 
 section_taken() {
-    local s=ollama since pid t
+    local s=ollama since pid t theirs=services.ollama.port
+    [ "$SCOPE" = system ] || theirs="stop ollama.service" # no module of NixOS made that unit
     [ -n "${UNIT[$s]:-}" ] || return 0
     read -r TAKEN_PORT TAKEN_OPTION < <(service $s '.ports[0] | "\(.host) \(.option)"')
     expect "$SNAP taken: aistack ports finds nothing wrong before" within 20 owner aistack ports
@@ -28,7 +29,7 @@ section_taken() {
         "can't start" "$TAKEN_PORT" "$TAKEN_OPTION" "is taken by another program"
     expect "$SNAP taken: $s does not run" is_not_up $s
     expect "$SNAP taken: aistack ports names who has the port, and what moves either side" \
-        ports_say "$TAKEN_PORT" "systemd-socket-[$pid]" ollama.service "$TAKEN_OPTION = " services.ollama.port
+        ports_say "$TAKEN_PORT" "systemd-socket-[$pid]" ollama.service "$TAKEN_OPTION = " "$theirs"
     for s in "${SERVICES[@]}"; do
         [ "$s" = ollama ] || expect "$SNAP taken: $s stays up" is_up "$s"
     done
