@@ -22,6 +22,7 @@ let
       # The tests hold the code against them.
       (root + "/docs/schemas")
       (root + "/tests/rendered")
+      (lib.fileset.fileFilter (file: file.name == "facts.json") (root + "/hosts"))
     ];
   };
   common = {

@@ -160,6 +160,12 @@ fn hostile_specs_end_soon() {
     }
     let spec = format!("cdiVersion: 0.5.0\nkind: a.b/c\n{bomb}");
     assert!(matches!(yaml(&spec), Err(SpecError::Yaml(_))));
+    // Much, though flat. Each key is another one: a second of the same name is an
+    // error of its own.
+    let flat: String = (0..60_000).map(|n| format!("x{n}: 1\n")).collect();
+    let flat = format!("cdiVersion: 0.5.0\nkind: a.b/c\n{flat}");
+    let error = yaml(&flat).unwrap_err().to_string();
+    assert!(error.contains("budget"), "{error}");
     // Deep nesting, in both languages.
     assert!(matches!(
         yaml(&format!("cdiVersion: {}", "[".repeat(100_000))),

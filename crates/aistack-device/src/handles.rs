@@ -99,10 +99,15 @@ fn unit_of(process: &Path) -> Option<(Owner, String)> {
         .and_then(|file| file.take(64 * 1024).read_to_string(&mut text))
         .ok()?;
     // `0::/…` is the one hierarchy, of the old ones systemd's own is `1:name=systemd:/…`.
-    let path = text.lines().find_map(|line| {
-        line.strip_prefix("0::")
-            .or_else(|| line.split_once(":name=systemd:").map(|(_, path)| path))
-    })?;
+    // Where both are there, either may be empty.
+    let unified = text.lines().find_map(|line| line.strip_prefix("0::"));
+    let systemd = text
+        .lines()
+        .find_map(|line| Some(line.split_once(":name=systemd:")?.1));
+    [unified, systemd].into_iter().flatten().find_map(unit_in)
+}
+
+fn unit_in(path: &str) -> Option<(Owner, String)> {
     let mut owner = Owner::System;
     let mut unit = None;
     for part in path.split('/').filter(|part| part.ends_with(".service")) {

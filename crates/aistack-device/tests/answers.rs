@@ -354,6 +354,13 @@ fn processes_are_found_by_their_control_group() {
         "12:devices:/other.service\n1:name=systemd:/system.slice/old.service\n",
         &["/dev/nvidiactl"],
     );
+    // Both, of which either may be empty.
+    for (pid, group) in [
+        ("19", "9:name=systemd:/\n0::/system.slice/both.service\n"),
+        ("20", "1:name=systemd:/system.slice/both.service\n0::/\n"),
+    ] {
+        process(root, pid, group, &[]);
+    }
     // A kernel's thread, one that has ended meanwhile, and what is no process.
     process(root, "15", "0::/\n", &[]);
     fs::create_dir_all(root.join("proc/16")).unwrap();
@@ -377,6 +384,7 @@ fn processes_are_found_by_their_control_group() {
     assert_eq!(of(Owner::User(1001), unit), Handles::default());
     assert_eq!(of(Owner::System, "nested.service"), Handles::default());
     assert_eq!(of(Owner::System, "old.service").processes, 1);
+    assert_eq!(of(Owner::System, "both.service").processes, 2);
     let nothing = tempfile::tempdir().unwrap();
     let machine = Machine::new(nothing.path(), None, Duration::from_secs(1));
     assert_eq!(machine.handles(Owner::System, unit), Handles::default());

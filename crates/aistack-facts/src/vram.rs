@@ -52,7 +52,9 @@ pub(crate) fn read(
             return unknown("not looked for: no engine uses it");
         }
     };
-    let mib = bytes.map(|bytes| bytes / MIB).filter(|mib| *mib > 0);
+    let mib = bytes
+        .map(|bytes| bytes / MIB)
+        .filter(|mib| (1..=MAX_MIB).contains(mib));
     if gpu.integrated == Some(true) {
         return match mib {
             // The kernel lends a GPU up to half of the main memory; an owner who

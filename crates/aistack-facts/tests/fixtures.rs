@@ -71,6 +71,33 @@ snapshots! {
     vmware_vm = "vmware-vm";
 }
 
+#[test]
+fn the_facts_of_the_example_hosts_are_those_of_the_fixtures() {
+    let hosts = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../hosts");
+    let from = [
+        ("gpu-amd", "amd-desktop"),
+        ("gpu-intel", "intel-arc"),
+        ("gpu-nvidia", "nvidia-desktop"),
+        ("workstation", "firecracker-vm"),
+    ];
+    for (host, machine) in from {
+        let file = hosts.join(host).join("facts.json");
+        assert_eq!(
+            fs::read_to_string(file).unwrap(),
+            facts_of(machine).to_json(),
+            "hosts/{host}/facts.json is what the tool prints for {machine}"
+        );
+    }
+    // None that this doesn't know.
+    let with_facts: BTreeSet<String> = fs::read_dir(hosts)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().join("facts.json").is_file())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(with_facts, from.map(|(host, _)| host.to_owned()).into());
+}
+
 fn schema() -> jsonschema::Validator {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/schemas/facts.schema.json");
     let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();

@@ -656,7 +656,14 @@ fn compute_nodes_that_are_odd_cost_only_themselves() {
             "{NODES}/3/properties: is a directory; the gfx target may be unknown"
         )]
     );
-    // Banks that add up to nonsense, and the driver's own number beside them.
+    // Banks that add up to nonsense.
+    assert_eq!(
+        vram(&facts),
+        (None, Some("the amdgpu driver does not tell"))
+    );
+    tree.remove(&format!("{NODES}/5/mem_banks/1"));
+    assert_eq!(vram(&tree.read().0), (Some(1024), None));
+    // The driver's own number beside them.
     tree.file(&format!("{DEVICE}/mem_info_vram_total"), "2147483648\n");
     assert_eq!(vram(&tree.read().0), (Some(2048), None));
 }

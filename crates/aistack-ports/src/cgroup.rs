@@ -44,10 +44,10 @@ pub struct Place {
 
 /// The path of a process's group, from the text of `/proc/PID/cgroup`.
 ///
-/// systemd's own hierarchy where there are several, else the unified one.
+/// systemd's own hierarchy where there are several and it is in use, else the unified one.
 #[must_use]
 pub fn path(text: &str) -> Option<&str> {
-    let mut unified = None;
+    let (mut unified, mut systemd) = (None, None);
     for line in text.lines() {
         let mut fields = line.splitn(3, ':');
         let (Some(number), Some(controllers), Some(path)) =
@@ -56,13 +56,13 @@ pub fn path(text: &str) -> Option<&str> {
             continue;
         };
         if controllers == "name=systemd" {
-            return Some(path);
+            systemd = Some(path);
         }
         if number == "0" {
             unified = Some(path);
         }
     }
-    unified
+    systemd.filter(|path| *path != "/").or(unified).or(systemd)
 }
 
 /// Reads unit and container out of a group's path.
@@ -358,6 +358,11 @@ mod tests {
             path("4:memory:/x\n1:name=systemd:/system.slice/a.service\n0::/\n"),
             Some("/system.slice/a.service")
         );
+        assert_eq!(
+            path("1:name=systemd:/\n0::/system.slice/a.service\n"),
+            Some("/system.slice/a.service")
+        );
+        assert_eq!(path("1:name=systemd:/\n"), Some("/"));
         assert_eq!(path("garbage\n"), None);
     }
 }

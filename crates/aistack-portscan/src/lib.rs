@@ -13,19 +13,21 @@ mod paths;
 mod resolve;
 mod strings;
 mod walk;
+mod workers;
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use ignore::{WalkBuilder, WalkState};
-use rayon::prelude::*;
 use rnix::TextSize;
 use serde::Serialize;
 
 use crate::compare::Node;
 use crate::walk::FileFacts;
+use crate::workers::End;
 
 /// The largest file that is parsed, in bytes; larger ones are generated data.
 const LARGEST: u64 = 1024 * 1024;
@@ -34,6 +36,10 @@ const LARGEST: u64 = 1024 * 1024;
 /// operators is as deep a tree as it is long, and a tree is dropped by recursion: this
 /// is enough for [`LARGEST`] bytes of them. Only what is used is ever real memory.
 const STACK: usize = 256 * 1024 * 1024;
+
+/// How long one file may take. The largest that is read takes a fraction of a second;
+/// but the parser's time grows with the square of some texts that no one writes.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Folders whose files are about no host: they are parsed and not compared.
 const ASIDE: [&str; 8] = [
@@ -67,8 +73,8 @@ pub enum ScanError {
         problems: Vec<Problem>,
     },
     /// No threads could be started.
-    #[error("no threads could be started")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
+    #[error("no threads could be started: {0}")]
+    Threads(io::Error),
 }
 
 /// Transport protocol of a claim.
@@ -150,6 +156,14 @@ pub struct Problem {
 /// # Errors
 /// When the folder can't be listed or no file in it could be read and parsed.
 pub fn scan(directory: &Path) -> Result<Report, ScanError> {
+    scan_within(directory, PATIENCE)
+}
+
+/// The same with another limit for each file; what takes longer is a [`Problem`].
+///
+/// # Errors
+/// As [`scan`].
+pub fn scan_within(directory: &Path, patience: Duration) -> Result<Report, ScanError> {
     let unreadable = |cause| ScanError::Unreadable {
         path: directory.to_owned(),
         cause,
@@ -157,24 +171,28 @@ pub fn scan(directory: &Path) -> Result<Report, ScanError> {
     if !fs::metadata(directory).map_err(unreadable)?.is_dir() {
         return Err(unreadable(io::Error::from(io::ErrorKind::NotADirectory)));
     }
-    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
     let (paths, mut problems) = list(directory);
-    let read: Vec<Result<(PathBuf, String, FileFacts), Problem>> = pool.install(|| {
-        paths
-            .into_par_iter()
-            .map(|path| {
-                let below = path.strip_prefix(directory).unwrap_or(&path).to_owned();
-                read(&path)
-                    .map(|(text, facts)| (below.clone(), text, facts))
-                    .map_err(|problem| problem.of(below))
-            })
-            .collect()
-    });
+    let read = workers::all(&paths, patience, read).map_err(ScanError::Threads)?;
     let mut files = Vec::new();
-    for one in read {
-        match one {
-            Ok(file) => files.push(file),
-            Err(problem) => problems.push(problem),
+    for (path, end) in paths.into_iter().zip(read) {
+        let below = path.strip_prefix(directory).unwrap_or(&path).to_owned();
+        let fault = |message: String| Fault {
+            place: None,
+            message,
+        };
+        let read = match end {
+            End::Done(read) => read,
+            End::Late => Err(fault(format!(
+                "was given up on after {} s; a file that people write takes far less",
+                patience.as_secs()
+            ))),
+            End::Panicked => Err(fault(
+                "cannot be parsed: the parser failed on it".to_owned(),
+            )),
+        };
+        match read {
+            Ok((text, facts)) => files.push((below, text, facts)),
+            Err(fault) => problems.push(fault.of(below)),
         }
     }
     problems.sort_by(|a, b| a.file.cmp(&b.file));
@@ -294,10 +312,12 @@ fn parse(text: &str) -> Result<FileFacts, Fault> {
     ]
     .iter()
     .any(|word| text.contains(word));
-    Ok(if may_matter {
-        walk::facts(&parsed.tree())
-    } else {
-        FileFacts::default()
+    if !may_matter {
+        return Ok(FileFacts::default());
+    }
+    walk::facts(&parsed.tree()).ok_or_else(|| Fault {
+        place: None,
+        message: "cannot be followed: its names lead to each other without end".to_owned(),
     })
 }
 

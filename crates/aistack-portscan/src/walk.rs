@@ -15,6 +15,14 @@ use crate::strings::{self, Found, Ports};
 /// Sets within sets beyond this are no configuration.
 const DEPTH: usize = 64;
 
+/// How many expressions are looked at in a file beside one for each of its bytes, each
+/// as often as a name leads to it. Names of modules that have each other twice would
+/// double with each step.
+const LOOKS: usize = 20_000;
+
+/// How often the item of a list of modules is unwrapped: `import`, and its arguments.
+const STEPS: usize = 16;
+
 /// What one file says.
 #[derive(Debug, Default)]
 pub(crate) struct FileFacts {
@@ -113,15 +121,18 @@ struct Walk {
     /// Containers whose ports are another network's.
     unpublished: Vec<Vec<String>>,
     pending: Vec<(Vec<String>, RawClaim)>,
+    /// How much may still be looked at.
+    left: usize,
 }
 
-/// Reads a parsed file.
-pub(crate) fn facts(root: &ast::Root) -> FileFacts {
+/// Reads a parsed file. None: its names lead to more than a file can hold.
+pub(crate) fn facts(root: &ast::Root) -> Option<FileFacts> {
     let mut walk = Walk {
         facts: FileFacts::default(),
         beside: BTreeMap::new(),
         unpublished: Vec::new(),
         pending: Vec::new(),
+        left: LOOKS + usize::from(root.syntax().text_range().len()),
     };
     if let Some(expr) = root.expr() {
         walk.expr(
@@ -134,11 +145,15 @@ pub(crate) fn facts(root: &ast::Root) -> FileFacts {
             },
         );
     }
-    walk.finish()
+    (walk.left > 0).then(|| walk.finish())
 }
 
 impl Walk {
     fn expr(&mut self, expr: &Expr, context: &Context) {
+        self.left = self.left.saturating_sub(1);
+        if self.left == 0 {
+            return;
+        }
         let mut context = context.clone();
         context.depth += 1;
         if context.depth > DEPTH {
@@ -301,9 +316,13 @@ impl Walk {
         });
         let mut files = Vec::new();
         for item in resolve::items(expr) {
-            // `(import ./x.nix { … })` is the module in that file.
+            // `(import ./x.nix { … })` is the module in that file. No module takes more
+            // than a few steps: a name may stand for an import of itself.
             let mut module = resolve::resolve(&item);
-            while let Some(Expr::Apply(it)) = &module {
+            for _ in 0..STEPS {
+                let Some(Expr::Apply(it)) = &module else {
+                    break;
+                };
                 let function = it.lambda();
                 module = match function.as_ref().and_then(resolve::last_name).as_deref() {
                     Some("import") => it.argument().and_then(|file| resolve::resolve(&file)),

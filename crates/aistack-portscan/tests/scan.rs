@@ -3,7 +3,9 @@
 
 use std::fs;
 
-use aistack_portscan::{Report, ScanError, scan};
+use std::time::Duration;
+
+use aistack_portscan::{Report, ScanError, scan, scan_within};
 
 /// Scans files given as `(path, text)`.
 fn tree(files: &[(&str, &str)]) -> Result<Report, ScanError> {
@@ -386,6 +388,60 @@ fn a_file_that_cannot_be_parsed_does_not_stop_the_others() {
         scan("/nonexistent".as_ref()),
         Err(ScanError::Unreadable { .. })
     ));
+}
+
+#[test]
+fn names_that_lead_to_each_other_without_end() {
+    let two = |name: &str| format!("imports = [ {name} {name} ];");
+    // A name that is an import of itself; modules that have themselves twice; and
+    // thirty that have the next one twice, in no circle at all.
+    let chain: String = (0..30)
+        .map(|n| format!("a{n} = {{ {} }}; ", two(&format!("a{}", n + 1))))
+        .collect();
+    let ends = [
+        "let a = import a; in { imports = [ a ]; }".to_owned(),
+        "let a = import a { } { }; in { imports = [ a ]; }".to_owned(),
+    ];
+    let circles = [
+        format!("rec {{ a = {{ {} }}; {} }}", two("a"), two("a")),
+        format!("let a = {{ {} }}; in {{ {} }}", two("a"), two("a")),
+        format!(
+            "let {chain} a30 = {{ services.a.port = 80; }}; in {{ {} }}",
+            two("a0")
+        ),
+    ];
+    let good = "{ services.a.port = 80; services.b.port = 80; }";
+    for (texts, problems) in [(&ends[..], 0), (&circles[..], 1)] {
+        for text in texts {
+            let report = tree(&[("bad.nix", text), ("good.nix", good)]).unwrap();
+            assert_eq!(report.duplicates.len(), 1, "{text}");
+            assert_eq!(report.problems.len(), problems, "{text}");
+            for problem in &report.problems {
+                assert_eq!(problem.file.to_str(), Some("bad.nix"));
+                assert!(problem.message.contains("without end"), "{problem:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_takes_the_parser_for_ever_is_given_up_on() {
+    // For each operator that could begin a path the tokenizer looks at all that follow:
+    // minutes, for as many as a file may have.
+    let directory = tempfile::tempdir().unwrap();
+    let bad = format!("{{ services.a.port = 1 {}; }}", "+".repeat(1_000_000));
+    fs::write(directory.path().join("bad.nix"), bad).unwrap();
+    let good = "{ services.a.port = 80; services.b.port = 80; }";
+    for name in ["a.nix", "z.nix"] {
+        fs::write(directory.path().join(name), good).unwrap();
+    }
+    let report = scan_within(directory.path(), Duration::from_secs(3)).unwrap();
+    assert_eq!((report.files, report.duplicates.len()), (2, 2));
+    let [problem] = &report.problems[..] else {
+        panic!("{:?}", report.problems);
+    };
+    assert_eq!(problem.file.to_str(), Some("bad.nix"));
+    assert!(problem.message.starts_with("was given up on after 3 s"));
 }
 
 #[test]

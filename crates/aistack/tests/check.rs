@@ -495,10 +495,23 @@ fn an_engine_that_fell_back_to_the_processor_is_found() {
         assert_eq!(row["finding"], finding, "{row}");
     }
 
-    // Not asked, where the processor was declared.
-    let mut processor = engine("b", llama, at);
-    processor["gpu"] = json!({ "backend": "cpu", "devices": [] });
-    assert_eq!(run(processor, "b"), None);
+    // Where the processor was declared it is said as well, and not wrong.
+    let declared_cpu = |mut service: Value| {
+        service["gpu"] = json!({ "backend": "cpu", "devices": [] });
+        service
+    };
+    let row = run(declared_cpu(engine("b", llama, at)), "b").unwrap();
+    assert_eq!(row["finding"], "ok", "{row}");
+    assert_eq!(row["subject"], "CPU");
+    assert_eq!(
+        row["message"],
+        "computes on the processor, as declared: none of its processes has a GPU's device node \
+         open, though its model is loaded"
+    );
+    // Nothing is said of an engine that has loaded nothing.
+    let idle = engine("d", ollama, body_server(r#"{"models":[]}"#));
+    assert_eq!(run(declared_cpu(idle), "d"), None);
+    assert_eq!(run(declared_cpu(engine("gone", llama, at)), "gone"), None);
     // What can't be seen is not wrong.
     let row = run(engine("gone", llama, at), "gone").unwrap();
     assert_eq!(

@@ -231,6 +231,31 @@ fn a_report_of_facter_fills_and_is_overruled() {
         );
     }
 
+    // A card more, or less, than the machine has.
+    let elsewhere = report("2684", "nvidia").replace("0000:2b:00.0", "0000:2c:00.0");
+    fs::write(&file, elsewhere).unwrap();
+    let answer = facts_of("nvidia-desktop", dir.path(), &with);
+    assert_eq!(answer.stdout, alone.stdout);
+    assert_eq!(
+        answer.stderr,
+        "aistack: note: facter.json: has the card 10de:2684 in slot 0000:2c:00.0, where now none \
+         is; the card is left out\naistack: note: facter.json: has no card in slot 0000:2b:00.0, \
+         where now 10de:2684 is; the machine's own is used\n"
+    );
+    // Another machine's report.
+    let other = report("2684", "nvidia")
+        .replace("x86_64-linux", "aarch64-linux")
+        .replace("\"none\"", "\"microsoft\"");
+    fs::write(&file, other).unwrap();
+    let answer = facts_of("nvidia-desktop", dir.path(), &with);
+    assert_eq!(answer.stdout, alone.stdout);
+    assert!(
+        answer.stderr.contains("has the system \"aarch64-linux\"")
+            && answer.stderr.contains("has the virtualisation \"hyperv\""),
+        "{}",
+        answer.stderr
+    );
+
     // Where no bus can be seen the card is the report's.
     fs::create_dir(dir.path().join("proc")).unwrap();
     for name in ["cpuinfo", "meminfo"] {

@@ -28,7 +28,7 @@ use crate::cli::Verdict;
 /// For each service: its unit is active, its ports listen on the declared
 /// addresses and no wider ones, its health probe is answered, its data
 /// directories are there, its databases and collections hold what is declared, and
-/// an engine that was given a GPU computes on it. For a user's stack also what
+/// an engine computes on what was declared for it. For a user's stack also what
 /// rootless containers need of the host. All probes run at the same time.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -257,7 +257,7 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
             }
             .into_iter();
             for (name, service) in services {
-                let device = wants_gpu(service).then(|| devices.next()).flatten();
+                let device = is_engine(service).then(|| devices.next()).flatten();
                 let seen = Seen {
                     unit: states.next(),
                     listening: listening.as_ref(),
@@ -324,12 +324,11 @@ fn of_service(
         check.latency_ms = Some((latency.as_secs_f64() * 1e5).round() / 1e2);
         checks.push(check);
     }
-    if let (Some(declared), Some(device)) = (&service.gpu, seen.device) {
-        checks.push(check(
-            Kind::Device,
-            backend_name(declared.backend).to_owned(),
-            computes_on(scope, service, device),
-        ));
+    if let (Some(declared), Some(device)) = (&service.gpu, seen.device)
+        && let Some(found) = computes_on(scope, service, declared.backend, device)
+    {
+        let subject = backend_name(declared.backend).to_owned();
+        checks.push(check(Kind::Device, subject, found));
     }
     for declared in &service.data {
         let found = data(root, scope, declared);
@@ -476,13 +475,9 @@ fn health(scope: Scope, service: &Service, outcome: Outcome) -> Found {
     }
 }
 
-/// Whether a GPU was declared for it; what is declared to compute on the
-/// processor can't silently fall back to it.
-fn wants_gpu(service: &Service) -> bool {
-    service
-        .gpu
-        .as_ref()
-        .is_some_and(|gpu| gpu.backend != Backend::Cpu)
+/// Whether it computes: on a GPU or, where that was declared, on the processor.
+fn is_engine(service: &Service) -> bool {
+    service.gpu.is_some()
 }
 
 fn backend_name(backend: Backend) -> &'static str {
@@ -495,7 +490,7 @@ fn backend_name(backend: Backend) -> &'static str {
     }
 }
 
-/// The services for which a GPU was declared, in the order of the report.
+/// The services that compute, in the order of the report.
 fn engines<'a>(
     stacks: &'a [Loaded],
     chosen: &'a [Vec<(&'a String, &'a Service)>],
@@ -508,7 +503,7 @@ fn engines<'a>(
         services
             .iter()
             .map(move |(_, service)| (owner, *service))
-            .filter(|(_, service)| wants_gpu(service))
+            .filter(|(_, service)| is_engine(service))
     })
 }
 
@@ -534,11 +529,24 @@ fn used_device(machine: &Machine, owner: Owner, service: &Service) -> Device {
     aistack_device::ask(&question, machine)
 }
 
-fn computes_on(scope: Scope, service: &Service, device: Device) -> Found {
-    match device {
-        Device::Gpu(why) => Found::Well(format!("computes on the GPU: {why}")),
-        Device::Unknown(why) => Found::Unseen(format!("what it computes on is unknown: {why}")),
-        Device::Cpu(why) => Found::Bad(
+/// None: nothing can be said, and nothing can be wrong.
+fn computes_on(
+    scope: Scope,
+    service: &Service,
+    declared: Backend,
+    device: Device,
+) -> Option<Found> {
+    Some(match (declared, device) {
+        (Backend::Cpu, Device::Cpu(why)) => {
+            Found::Well(format!("computes on the processor, as declared: {why}"))
+        }
+        // An engine that hasn't loaded a model, for the most part.
+        (Backend::Cpu, Device::Unknown(_)) => return None,
+        (_, Device::Gpu(why)) => Found::Well(format!("computes on the GPU: {why}")),
+        (_, Device::Unknown(why)) => {
+            Found::Unseen(format!("what it computes on is unknown: {why}"))
+        }
+        (_, Device::Cpu(why)) => Found::Bad(
             format!("computes on the processor, though a GPU is declared: {why}"),
             Some(format!(
                 "`aistack facts` says what the GPU lacks; {}; {}.gpus = [ ] if the processor is \
@@ -547,7 +555,7 @@ fn computes_on(scope: Scope, service: &Service, device: Device) -> Found {
                 service.option
             )),
         ),
-    }
+    })
 }
 
 fn data(root: &Path, scope: Scope, declared: &DataDirectory) -> Found {
