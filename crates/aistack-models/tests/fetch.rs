@@ -684,6 +684,12 @@ fn odd_targets_are_named_and_left_as_they_are() {
         Err(FetchError::Unwritable { .. })
     ));
     assert_eq!(fs::read(&victim).unwrap(), b"precious");
+    fs::remove_file(&victim).unwrap();
+    assert!(matches!(
+        place.fetch().0,
+        Err(FetchError::Unwritable { .. })
+    ));
+    assert!(!victim.exists());
 
     let mut place = Place::new(server.address);
     place.model.path = place.path("mnt/disk/m.gguf");
