@@ -1,4 +1,4 @@
-//! `aistack setup` and `aistack check` on a real PostgreSQL server, through a fake podman.
+//! `aistack setup` and `aistack check` on a real `PostgreSQL` server, through a fake podman.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod fakes;
@@ -310,6 +310,15 @@ fn a_migration_that_fails_leaves_those_before_it() {
         lines.starts_with("NOT OK system x database failing: migrations 1 of 3"),
         "{lines}"
     );
+
+    // One that can't be written down is not kept either: it would be applied again.
+    let table = "public.refinery_schema_history";
+    place.migration(
+        "V2__b.sql",
+        &format!("CREATE TABLE b (n int); ALTER TABLE {table} RENAME TO gone;"),
+    );
+    assert_eq!(place.setup().0, 1);
+    assert_eq!(tables(), "a refinery_schema_history");
 
     place.migration("V2__b.sql", "CREATE TABLE b (n int);");
     let (code, _, error) = place.setup();

@@ -484,7 +484,7 @@ fn every_secret_that_can_not_be_used_says_why() {
 }
 
 /// A service whose data directory is of a version of `PostgreSQL`.
-fn with_data_of(machine: &Machine, version: &str, major: Value) -> Value {
+fn with_data_of(machine: &Machine, version: &str, major: &Value) -> Value {
     let mut declared = service("x");
     declared["ports"] = json!([port("postgres", "127.0.0.1", fakes::closed_port())]);
     declared["postgres"] = json!({
@@ -500,13 +500,13 @@ fn with_data_of(machine: &Machine, version: &str, major: Value) -> Value {
 fn data_of_another_version_is_refused_and_left_alone() {
     let machine = Machine::new();
     for (version, major) in [("18\n", json!(18)), ("17\n", json!(null))] {
-        let declared = with_data_of(&machine, version, major);
+        let declared = with_data_of(&machine, version, &major);
         assert_eq!(
             prestart(&machine, declared),
             (0, String::new(), String::new())
         );
     }
-    let declared = with_data_of(&machine, "17\n", json!(18));
+    let declared = with_data_of(&machine, "17\n", &json!(18));
     let (code, _, error) = prestart(&machine, declared.clone());
     assert_eq!(code, 1);
     assert_eq!(error.lines().count(), 1);
@@ -530,7 +530,7 @@ fn data_of_another_version_is_refused_and_left_alone() {
     fs::remove_file(machine.path("pg/PG_VERSION")).unwrap();
     assert_eq!(prestart(&machine, declared).0, 0);
     for version in ["", "seventeen\n", "18"] {
-        let declared = with_data_of(&machine, version, json!(18));
+        let declared = with_data_of(&machine, version, &json!(18));
         let (code, _, error) = prestart(&machine, declared);
         assert_eq!(code, 1, "{version:?}");
         assert!(
@@ -540,7 +540,7 @@ fn data_of_another_version_is_refused_and_left_alone() {
         assert!(error.contains("Nothing was changed"), "{error}");
     }
     fs::remove_file(machine.path("pg/PG_VERSION")).unwrap();
-    let mut declared = with_data_of(&machine, "", json!(18));
+    let mut declared = with_data_of(&machine, "", &json!(18));
     declared["postgres"]["versionFile"] = json!(machine.path("pg"));
     let (code, _, error) = prestart(&machine, declared);
     assert_eq!(code, 1);
@@ -550,7 +550,7 @@ fn data_of_another_version_is_refused_and_left_alone() {
 #[test]
 fn passwords_that_setup_needs_are_looked_at_before_the_start() {
     let machine = Machine::new();
-    let mut declared = with_data_of(&machine, "18\n", json!(18));
+    let mut declared = with_data_of(&machine, "18\n", &json!(18));
     declared["postgres"]["roles"] =
         json!([{ "name": "app", "passwordSource": machine.path("gone"), "option": "o.users.app" }]);
     declared["qdrant"] =

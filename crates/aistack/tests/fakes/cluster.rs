@@ -1,4 +1,4 @@
-//! A real PostgreSQL server for a test program, in a folder and on a port of its own.
+//! A real `PostgreSQL` server for a test program, in a folder and on a port of its own.
 //!
 //! Passwords are asked for on the port and not on the socket, as in the images. It
 //! stops and its folder goes when the test program ends.
