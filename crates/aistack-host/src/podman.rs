@@ -155,11 +155,6 @@ impl Podman {
     /// When podman can't be run, is older than 4.7 (which can't show a value), or
     /// answers something else. No error holds a value.
     pub fn holds_secret(&self, name: &str, value: &[u8]) -> Result<Held, CommandError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(rename = "SecretData")]
-            data: String,
-        }
         let arguments = ["secret", "inspect", "--showsecret", name].map(OsStr::new);
         let done = self.ask(&arguments, None)?;
         if !done.status.success() {
@@ -169,16 +164,41 @@ impl Podman {
                 Err(done.into_error())
             };
         }
-        let answers = serde_json::from_slice::<Vec<Answer>>(&done.stdout).unwrap_or_default();
-        match answers.as_slice() {
-            [held] if held.data == as_go_writes(value) => Ok(Held::Same),
-            [_] => Ok(Held::Other),
-            _ => Err(CommandError::Unexpected {
-                command: done.command,
-                wanted: "a secret with its value in JSON",
-            }),
-        }
+        compare(&done.stdout, name, value).ok_or(CommandError::Unexpected {
+            command: done.command,
+            wanted: "a secret with its value in JSON",
+        })
     }
+}
+
+/// What `podman secret inspect --showsecret` prints of a secret.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    spec: Spec,
+    secret_data: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Spec {
+    name: String,
+}
+
+/// None: the answer is something else.
+fn compare(answer: &[u8], name: &str, value: &[u8]) -> Option<Held> {
+    let secrets: Vec<Inspected> = serde_json::from_slice(answer).ok()?;
+    let [held] = secrets.as_slice() else {
+        return None;
+    };
+    // podman takes the beginning of an id, too, and then shows another secret.
+    Some(if held.spec.name != name {
+        Held::Missing
+    } else if held.secret_data == as_go_writes(value) {
+        Held::Same
+    } else {
+        Held::Other
+    })
 }
 
 /// What podman has in the place of a value.
@@ -206,6 +226,25 @@ fn as_go_writes(value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_secret_of_that_name_is_compared() {
+        let answer = br#"[{"ID":"ab1","Spec":{"Name":"one","Labels":{}},"SecretData":"v"}]"#;
+        for (name, value, held) in [
+            ("one", "v", Held::Same),
+            ("one", "w", Held::Other),
+            ("ab", "v", Held::Missing),
+        ] {
+            assert_eq!(
+                compare(answer, name, value.as_bytes()),
+                Some(held),
+                "{name} {value}"
+            );
+        }
+        for other in ["", "[]", "{}", r#"[{"ID":"ab1","Spec":{"Name":"one"}}]"#] {
+            assert_eq!(compare(other.as_bytes(), "one", b"v"), None, "{other}");
+        }
+    }
 
     #[test]
     fn bytes_that_are_no_text_are_each_replaced() {

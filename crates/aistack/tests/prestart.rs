@@ -566,6 +566,10 @@ fn passwords_that_setup_needs_are_looked_at_before_the_start() {
         "{error}"
     );
     assert_eq!(error.lines().count(), 2, "{error}");
+    // A file that podman is to have as well is said once.
+    declared["secrets"] = json!([secret("one", &machine.path("gone"), false)]);
+    let (_, _, error) = prestart(&machine, declared.clone());
+    assert_eq!(error.lines().count(), 1, "{error}");
     // One that is made here is not missed.
     declared["secrets"] = json!([secret("one", &machine.path("gone"), true)]);
     assert_eq!(prestart(&machine, declared).0, 0);
