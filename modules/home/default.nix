@@ -26,6 +26,8 @@ let
 
   directories = lib.mergeAttrsList (
     lib.concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
+    # Whoever reads them: the fetching unit makes no folder, in case a disk is missing.
+    ++ lib.optional (cfg.models != { }) { ${cfg.modelsDir}.mode = "0755"; }
   );
 in
 {

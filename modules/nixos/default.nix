@@ -36,6 +36,13 @@ let
   # One rule a folder: several services may read the same one.
   directories = lib.mergeAttrsList (
     concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
+    # Whoever reads them: the fetching unit makes no folder, in case a disk is missing.
+    ++ lib.optional (cfg.models != { }) {
+      ${cfg.modelsDir} = {
+        mode = "0755";
+        owner = null;
+      };
+    }
   );
 
   openPorts =
