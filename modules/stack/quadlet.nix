@@ -161,14 +161,22 @@ let
         TimeoutStopSec = 90;
       }
       // lib.optionalAttrs (s.setup != [ ] || s.postgres != null || s.qdrant != null) {
-        ExecStartPost = "${tool} setup ${s.name} --stack ${manifest}";
+        # What fails there leaves the server up: others use the databases that are well, and
+        # `aistack check` says which are not.
+        ExecStartPost = "-${tool} setup ${s.name} --stack ${manifest}";
       };
     };
 
   # Whether it reads secrets that the user's secret manager brings. sops-nix decrypts in
   # a unit where it does not do so in the activation; an order after a unit that does
   # not exist costs nothing.
-  asked = s: lib.any (secret: !secret.generate) s.secrets;
+  asked = s: sourcesOf s != [ ];
+  sourcesOf =
+    s:
+    lib.unique (
+      map (secret: secret.source) (lib.filter (secret: !secret.generate) s.secrets)
+      ++ map (role: role.passwordSource) (if s.postgres == null then [ ] else s.postgres.roles)
+    );
   secretsUnit = if rootless then "sops-nix.service" else "sops-install-secrets.service";
 
   # Restarts a service, and no other, when one of its secrets has another value. A secret
@@ -186,7 +194,7 @@ let
       Description = "Local AI: watch the secrets of ${s.name}";
       PartOf = [ cfg.resolved.target ];
     };
-    Path.PathChanged = map (secret: secret.source) (lib.filter (secret: !secret.generate) s.secrets);
+    Path.PathChanged = sourcesOf s;
   };
 
   # What a service is to be filled with, behind its start: it never delays or fails that.
