@@ -148,7 +148,7 @@ in
       nameValuePair m.unit {
         Unit = {
           Description = "Local AI: model ${name}";
-          RequiresMountsFor = [ cfg.modelsDir ];
+          WantsMountsFor = [ cfg.modelsDir ];
           # Who waits for the file is started when it is there.
           OnSuccess =
             mapAttrsToList (_: s: s.unit) (

@@ -35,7 +35,8 @@ let
       image = s.image.reference;
       # The image unit brings it; a start never waits on a download inside podman.
       pull = "never";
-      networks = [ "${cfg.network}.network" ];
+      # Not `.network`, for which quadlet writes Requires=: see containerUnit.
+      networks = [ cfg.network ];
       networkAliases = [ s.name ];
       publishPorts = map (
         p:
@@ -127,6 +128,8 @@ let
       !rootless && s.gpu != null && lib.any (lib.hasInfix "nvidia.com/gpu") s.gpu.devices
     ) (lib.genAttrs [ "Wants" "After" ] (_: [ "nvidia-container-toolkit-cdi-generator.service" ]));
 
+  networkUnit = "${cfg.network}-network.service";
+
   containerUnit =
     s:
     nameValuePair s.container {
@@ -142,10 +145,21 @@ let
         {
           Description = "Local AI: ${s.name} (${s.description})";
           PartOf = [ cfg.resolved.target ];
-          Requires = [ s.pullUnit ] ++ unitsOf s.needs;
-          Wants = unitsOf s.wants;
-          After = [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
-          RequiresMountsFor = map (d: d.host) s.data;
+          # Wants and an order, also of what it cannot do without: a start job that fails by
+          # Requires= leaves a service with Restart= waiting for ever. `aistack prestart`
+          # refuses while a need is not up, and the restart tries again.
+          Wants = [
+            networkUnit
+            s.pullUnit
+          ]
+          ++ unitsOf (s.needs ++ s.wants);
+          After = [
+            networkUnit
+            s.pullUnit
+          ]
+          ++ unitsOf (s.needs ++ s.wants)
+          ++ optional (asked s) secretsUnit;
+          WantsMountsFor = map (d: d.host) s.data;
           # A cause that goes away (a secret that arrives, a disk that is mounted, a port
           # that is freed) must not find the unit given up on.
           StartLimitIntervalSec = 0;
@@ -202,7 +216,7 @@ let
     Unit = {
       Description = "Local AI: models of ${s.name}";
       After = [ s.unit ];
-      Requires = [ s.unit ];
+      Wants = [ s.unit ];
       StartLimitIntervalSec = 0;
     };
     Service = {
@@ -295,6 +309,8 @@ in
       networks.${cfg.network} = {
         autoStart = false;
         quadletConfig.defaultDependencies = if rootless then null else false;
+        # Every container that starts asks for it, all at once after a boot.
+        unitConfig.StartLimitIntervalSec = 0;
         # Each start of a container asks anew whether the network is there: `podman system
         # reset` takes it away behind systemd's back.
         serviceConfig = {

@@ -503,7 +503,7 @@ in
       [
         (hasInfix "ollama-load" unit.Service.ExecStart)
         (hasInfix "llama3.2:3b" unit.Service.ExecStart)
-        unit.Unit.Requires
+        unit.Unit.Wants
       ]
       [
         true

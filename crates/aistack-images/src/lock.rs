@@ -18,8 +18,8 @@ use crate::error::LockError;
 pub struct Entry {
     /// Registry and repository.
     pub name: String,
-    /// Tag.
-    pub tag: String,
+    /// Tag; none: known by its digest alone.
+    pub tag: Option<String>,
     /// `sha256:` and 64 hexadecimal digits; none: pinned by its tag only.
     pub digest: Option<String>,
 }
@@ -126,7 +126,8 @@ impl<'de> Deserialize<'de> for Lock {
                             || text.starts_with('-')
                             || text.contains(|c: char| c.is_whitespace() || c.is_control())
                     };
-                    if odd(&entry.name) || odd(&entry.tag) {
+                    let nothing = entry.tag.is_none() && entry.digest.is_none();
+                    if nothing || odd(&entry.name) || entry.tag.as_deref().is_some_and(odd) {
                         return Err(A::Error::custom(format!(
                             "{name:?} has no usable reference"
                         )));

@@ -630,3 +630,52 @@ fn a_database_that_looks_emptied_is_not_begun_anew() {
         "{out}"
     );
 }
+
+/// A service that needs another, whose unit is in the state that `needed` says.
+fn with_need(machine: &Machine, needed: &str) -> Value {
+    machine.write("units/local-ai-need.service", needed);
+    let mut declared = service("x");
+    declared["needs"] = json!(["need"]);
+    stack(&[("x", declared), ("need", service("need"))])
+}
+
+fn unit_state(active: &str, sub: &str) -> String {
+    format!("LoadState=loaded\nActiveState={active}\nSubState={sub}\nResult=exit-code\n")
+}
+
+#[test]
+fn a_service_that_is_needed_and_stopped_keeps_from_starting_at_once() {
+    let machine = Machine::new();
+    let declared = with_need(&machine, &unit_state("failed", "failed"));
+    let begun = Instant::now();
+    let (code, _, error) = prestart_in(&machine, &declared);
+    assert_eq!(code, 1);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    assert!(
+        error.contains(
+            "x can't start: it needs need, and local-ai-need.service is failed (exit-code, status \
+             unknown): `journalctl -u local-ai-need.service -n 50` says why; this service is \
+             tried again (services.aiStack.x.needs)"
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_service_that_is_needed_and_on_its_way_is_waited_for() {
+    let machine = Machine::new();
+    let declared = with_need(&machine, &unit_state("activating", "auto-restart"));
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(Duration::from_millis(1500));
+            machine.write(
+                "units/local-ai-need.service",
+                &unit_state("active", "running"),
+            );
+        });
+        assert_eq!(
+            prestart_in(&machine, &declared),
+            (0, String::new(), String::new())
+        );
+    });
+}

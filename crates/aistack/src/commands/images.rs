@@ -219,7 +219,7 @@ impl Declared {
                 .map(|(name, entry)| Listed {
                     name: name.to_owned(),
                     image: entry.name.clone(),
-                    tag: Some(entry.tag.clone()),
+                    tag: entry.tag.clone(),
                     digest: entry.digest.clone(),
                     archive: None,
                 })
@@ -376,10 +376,15 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
     let wanted: Vec<(String, Entry, String)> = lock
         .entries()
         .filter(|(name, _)| named().next().is_none() || named().any(|named| named == name))
-        .map(|(name, entry)| {
+        .filter_map(|(name, entry)| {
             let tag = args.tags.iter().rev().find(|(named, _)| named == name);
-            let tag = tag.map_or_else(|| entry.tag.clone(), |(_, tag)| tag.clone());
-            (name.to_owned(), entry.clone(), tag)
+            let tag = tag.map_or_else(|| entry.tag.clone(), |(_, tag)| Some(tag.clone()));
+            if tag.is_none() {
+                println!(
+                    "{name}: has a digest and no tag to follow: --tag {name}=TAG gives it one"
+                );
+            }
+            Some((name.to_owned(), entry.clone(), tag?))
         })
         .collect();
     let answers = ask_all(&wanted, |(_, entry, tag)| {
@@ -392,7 +397,7 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
             Ok(raw) => {
                 let new = Entry {
                     name: old.name.clone(),
-                    tag,
+                    tag: Some(tag),
                     digest: Some(raw.digest),
                 };
                 if new == old {
@@ -422,7 +427,7 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
 /// Tag and digest of an entry, for people.
 fn pin(entry: &Entry) -> String {
     let digest = entry.digest.as_deref().unwrap_or("(tag only)");
-    format!("{} {digest}", entry.tag)
+    format!("{} {digest}", entry.tag.as_deref().unwrap_or("(no tag)"))
 }
 
 fn verify(args: &VerifyArgs) -> Result<Verdict> {

@@ -26,9 +26,15 @@ use crate::cli::Verdict;
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
 const PORT_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a service that this one needs may take to come up: it is usually on
+/// its way, and each failed start makes the next one later.
+const NEED_PATIENCE: Duration = Duration::from_secs(45);
+const NEED_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Verify what a service needs before its container starts, and hand its secrets to podman
 ///
-/// Runs before the container in its unit. Secrets, data directories, files, the
+/// Runs before the container in its unit. The services without which it cannot run,
+/// secrets, data directories, files, the
 /// version of a database's data, databases that look emptied, ports and GPUs are
 /// looked at; every problem is printed, with the option to change.
 /// One newline at the end of a secret's file is not part of its value.
@@ -57,7 +63,11 @@ pub fn run(args: &Args) -> Result<Verdict> {
     let loaded = select::load(&args.stack)?;
     loaded.check_owner()?;
     let service = loaded.service(&args.service)?;
-    let problems = verify(&args.root, &loaded, service);
+    let mut problems = verify(&args.root, &loaded, service);
+    if problems.is_empty() {
+        // Last, because it may wait: what the machine lacks is said at once.
+        problems = absent_needs(&loaded, service)?;
+    }
     if problems.is_empty() {
         return Ok(Verdict::AsDeclared);
     }
@@ -117,6 +127,54 @@ fn file_problem(scope: Scope, file: &RequiredPath) -> Option<String> {
         _ => format!("cannot be seen: {error}"),
     };
     Some(format!("{} ({}): {what}", file.path.display(), file.option))
+}
+
+/// The services that this one needs and that do not come up.
+///
+/// An order alone does not tell a failed start from a good one, and `Requires=`
+/// would give this unit up for good instead of trying again.
+fn absent_needs(loaded: &Loaded, service: &Service) -> Result<Vec<String>> {
+    if service.needs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let systemctl = loaded.systemctl()?;
+    let needs: Vec<(&str, &str)> = service
+        .needs
+        .iter()
+        .filter_map(|name| {
+            Some((
+                name.as_str(),
+                loaded.stack.services.get(name)?.unit.as_str(),
+            ))
+        })
+        .collect();
+    let units: Vec<&str> = needs.iter().map(|(_, unit)| *unit).collect();
+    let deadline = Instant::now() + NEED_PATIENCE;
+    loop {
+        let states = systemctl.show(&units)?;
+        let absent: Vec<String> = needs
+            .iter()
+            .zip(&states)
+            .filter(|(_, state)| !state.is_active())
+            .map(|((name, unit), state)| {
+                format!(
+                    "it needs {name}, and {unit} is {}: `journalctl{} -u {unit} -n 50` says why; \
+                     this service is tried again ({}.needs)",
+                    state.summary(),
+                    user_flag(loaded.stack.scope),
+                    service.option
+                )
+            })
+            .collect();
+        // Nobody starts what is stopped: waiting would not help.
+        let may_come = states
+            .iter()
+            .any(|state| matches!(state.active.as_str(), "activating" | "deactivating"));
+        if absent.is_empty() || !may_come || Instant::now() >= deadline {
+            return Ok(absent);
+        }
+        thread::sleep(NEED_INTERVAL);
+    }
 }
 
 /// Reads all secrets, and hands them to podman when all are well.
