@@ -67,6 +67,7 @@ in
   imports = [
     ../stack
     ../gpu
+    ./engine.nix
     ./monitoring.nix
   ];
 
@@ -125,12 +126,6 @@ in
       // mapAttrs' (
         path: text: nameValuePair "aistack/home/${lib.removePrefix "." path}" { inherit text; }
       ) cfg.userFiles;
-
-      virtualisation.podman = {
-        enable = mkDefault true;
-        dockerCompat = mkDefault (!config.virtualisation.docker.enable);
-        defaultNetwork.settings.dns_enabled = mkDefault true;
-      };
 
       # Containers ask the resolver on their bridge for each other's names.
       networking.firewall = {

@@ -600,6 +600,62 @@ in
   "who reads secrets waits for sops-nix" =
     equal (hasInfix "sops-install-secrets.service" (builtins.toJSON (on withKey).virtualisation.quadlet.containers.local-ai-postgres.unitConfig)) true;
 
+  # ── podman ──
+  "the file system of the facts chooses podman's storage" =
+    let
+      driver =
+        facts:
+        (nixos [
+          {
+            services.aiStack = {
+              enable = true;
+            }
+            // lib.optionalAttrs (facts != null) {
+              facts = {
+                schema = 1;
+                fileSystems.containers = facts;
+              };
+            };
+          }
+        ]).virtualisation.containers.storage.settings.storage.driver;
+    in
+    equal
+      [
+        (driver "btrfs")
+        (driver "ext4")
+        (driver null)
+      ]
+      [
+        "btrfs"
+        "overlay"
+        "overlay"
+      ];
+  "rootless Docker takes its command, and is cleared" =
+    let
+      config = nixos [
+        {
+          services.aiStack = {
+            enable = true;
+            engine = {
+              rootlessDocker = true;
+              storageDriver = "vfs";
+            };
+          };
+        }
+      ];
+    in
+    equal
+      [
+        config.virtualisation.podman.dockerCompat
+        (config.systemd.user.timers ? local-ai-docker-prune)
+        (lib.any (hasInfix "copies every layer") config.warnings)
+      ]
+      [
+        false
+        true
+        true
+      ];
+
   # ── security ──
   "each added capability, and each folder of the host, has its reason" = equal (lib.filter
     (why: why == "")

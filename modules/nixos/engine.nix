@@ -1,0 +1,102 @@
+# podman itself, and what people want beside it.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib)
+    mkDefault
+    mkIf
+    mkOption
+    optional
+    types
+    ;
+
+  cfg = config.services.aiStack;
+  inherit (cfg) engine;
+  fileSystem = if cfg.facts == null then null else cfg.facts.fileSystems.containers or null;
+in
+{
+  options.services.aiStack.engine = {
+    storageDriver = mkOption {
+      type = types.enum [
+        "overlay"
+        "btrfs"
+        "zfs"
+        "vfs"
+      ];
+      default =
+        if
+          builtins.elem fileSystem [
+            "btrfs"
+            "zfs"
+          ]
+        then
+          fileSystem
+        else
+          "overlay";
+      defaultText = lib.literalMD "that of the file system below /var/lib/containers in the facts, else overlay";
+      description = "How podman keeps the layers of images. A change hides the images that are there; the stack gets them again.";
+    };
+    tools = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Install dive, podman-tui, podman-compose, buildah and skopeo.";
+    };
+    rootlessDocker = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Run a rootless Docker for each user beside podman, and clear it of what nothing uses, weekly. The command `docker` is then Docker's.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    virtualisation = {
+      podman = {
+        enable = mkDefault true;
+        dockerCompat = mkDefault (!config.virtualisation.docker.enable && !engine.rootlessDocker);
+        defaultNetwork.settings.dns_enabled = mkDefault true;
+      };
+      # Above NixOS's own default, below what the user writes.
+      containers.storage.settings.storage.driver = lib.mkOverride 900 engine.storageDriver;
+      docker.rootless = mkIf engine.rootlessDocker {
+        enable = mkDefault true;
+        setSocketVariable = mkDefault true;
+      };
+    };
+
+    environment.systemPackages = mkIf engine.tools [
+      pkgs.buildah
+      pkgs.dive
+      pkgs.podman-compose
+      pkgs.podman-tui
+      pkgs.skopeo
+    ];
+
+    # NixOS's own pruning is for the daemon of root.
+    systemd.user = mkIf engine.rootlessDocker {
+      services.local-ai-docker-prune = {
+        description = "Clear rootless Docker of what nothing uses";
+        after = [ "docker.service" ];
+        requires = [ "docker.service" ];
+        serviceConfig = {
+          Type = "oneshot";
+          ExecStart = "${lib.getExe config.virtualisation.docker.rootless.package} --host unix://%t/docker.sock system prune --force";
+        };
+      };
+      timers.local-ai-docker-prune = {
+        wantedBy = [ "timers.target" ];
+        timerConfig = {
+          OnCalendar = mkDefault "weekly";
+          Persistent = true;
+        };
+      };
+    };
+
+    warnings =
+      optional (engine.storageDriver == "vfs")
+        "services.aiStack.engine.storageDriver = \"vfs\" copies every layer of every image, which takes several times the disk: it is for file systems on which nothing else works.";
+  };
+}
