@@ -184,18 +184,16 @@ let
   # Whether it reads secrets that the user's secret manager brings. sops-nix decrypts in
   # a unit where it does not do so in the activation; an order after a unit that does
   # not exist costs nothing.
-  asked = s: sourcesOf s != [ ];
-  sourcesOf =
-    s:
-    lib.unique (
-      map (secret: secret.source) (lib.filter (secret: !secret.generate) s.secrets)
-      ++ map (role: role.passwordSource) (if s.postgres == null then [ ] else s.postgres.roles)
-    );
+  asked = s: lib.any (secret: !secret.generate) s.secrets || roleSources s != [ ];
+  roleSources =
+    s: map (role: role.passwordSource) (if s.postgres == null then [ ] else s.postgres.roles);
+  # A generated one too: who shares it must not be ahead of whom it opens.
+  sourcesOf = s: lib.unique (map (secret: secret.source) s.secrets ++ roleSources s);
   secretsUnit = if rootless then "sops-nix.service" else "sops-install-secrets.service";
 
   # Restarts a service, and no other, when one of its secrets has another value. A secret
   # manager replaces the files at each activation, so the unit compares the values.
-  watched = lib.filterAttrs (_: asked) services;
+  watched = lib.filterAttrs (_: s: sourcesOf s != [ ]) services;
   rotateUnit = s: {
     Unit.Description = "Local AI: secrets of ${s.name}";
     Service = {
