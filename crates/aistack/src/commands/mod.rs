@@ -11,6 +11,7 @@ pub mod model;
 pub mod ollama_load;
 pub mod output;
 pub mod ports;
+pub mod prep;
 pub mod prestart;
 pub mod pull;
 pub mod rotate;
