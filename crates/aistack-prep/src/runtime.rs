@@ -94,7 +94,7 @@ impl Runtimes {
         let mut all = Self::default();
         let root = Path::new("/");
         let extended = extended_path(path);
-        let mut silent = Vec::new();
+        let (mut silent, mut broken) = (Vec::new(), Vec::new());
         for program in ["podman", "docker"] {
             let Some(found) = find(root, path, &[], program) else {
                 silent.push(program);
@@ -116,7 +116,7 @@ impl Runtimes {
                     all.checks.push(of_runtime(&found, &runtime));
                     all.working.push(runtime);
                 }
-                Err(seen) => all.checks.push(Check::not_ok(
+                Err(seen) => broken.push(Check::not_ok(
                     program,
                     format!("{} is there and does not work: {seen}", found.display()),
                     repair(program),
@@ -125,12 +125,13 @@ impl Runtimes {
         }
         // One that works is enough; a broken second one is only told.
         if !all.working.is_empty() {
-            for check in &mut all.checks {
-                if check.finding == crate::Finding::NotOk {
-                    check.finding = crate::Finding::Info;
-                }
+            for mut check in broken {
+                check.finding = crate::Finding::Info;
+                all.checks.push(check);
             }
-        } else if all.checks.is_empty() {
+        } else if !broken.is_empty() {
+            all.checks.extend(broken);
+        } else {
             all.checks.push(Check::not_ok(
                 "runtime",
                 format!(
