@@ -47,6 +47,10 @@ enum Command {
     Model(commands::model::Args),
     OllamaLoad(commands::ollama_load::Args),
     Images(commands::images::Args),
+    Ask(commands::ask::Args),
+    Generate(commands::ask::Generate),
+    Review(commands::ask::Review),
+    Chat(commands::ask::Chat),
 }
 
 /// Parses the command line, runs the command and turns its result into an exit code.
@@ -68,6 +72,10 @@ pub fn run() -> ExitCode {
         Command::Model(args) => commands::model::run(&args),
         Command::OllamaLoad(args) => commands::ollama_load::run(&args),
         Command::Images(args) => commands::images::run(&args),
+        Command::Ask(args) => commands::ask::run(&args),
+        Command::Generate(args) => commands::ask::generate(&args),
+        Command::Review(args) => commands::ask::review(&args),
+        Command::Chat(args) => commands::ask::chat(&args),
     };
     match result {
         Ok(Verdict::AsDeclared) => ExitCode::SUCCESS,

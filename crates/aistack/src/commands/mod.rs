@@ -1,6 +1,7 @@
 //! One module a subcommand: its arguments and what it does with them.
 
 pub mod apply;
+pub mod ask;
 pub mod check;
 pub mod facts;
 pub mod fit;
