@@ -559,8 +559,23 @@ fn check_writer(plan: &Plan) -> Result<()> {
     }
 }
 
+/// Also in the profiles of this user, which a unit's `PATH` does not have.
 fn runtimes() -> Runtimes {
-    Runtimes::find(search_path().as_deref())
+    let path = search_path();
+    let mut folders: Vec<PathBuf> = path
+        .as_deref()
+        .map(std::env::split_paths)
+        .into_iter()
+        .flatten()
+        .collect();
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        folders.extend([".nix-profile/bin", ".local/state/nix/profile/bin"].map(|f| home.join(f)));
+    }
+    if let Some(user) = current_user() {
+        folders.push(Path::new("/etc/profiles/per-user").join(user).join("bin"));
+    }
+    // A folder with a colon in its name can't be in it.
+    Runtimes::find(std::env::join_paths(folders).ok().or(path).as_deref())
 }
 
 fn now() -> String {
