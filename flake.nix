@@ -57,13 +57,20 @@
       eachSystem = f: lib.genAttrs systems (system: f pkgsFor.${system});
 
       # The tool of this flake, unless the user's package set or configuration has another.
-      withPackage =
-        { pkgs, ... }:
-        {
-          services.aiStack.package = lib.mkDefault (
-            pkgs.aistack or self.packages.${pkgs.stdenv.hostPlatform.system}.aistack
-          );
-        };
+      withPackage = {
+        # Named, so that it counts once where several of our modules bring it.
+        key = "aistack#withPackage";
+        imports = [
+          (
+            { pkgs, ... }:
+            {
+              services.aiStack.package = lib.mkDefault (
+                pkgs.aistack or self.packages.${pkgs.stdenv.hostPlatform.system}.aistack
+              );
+            }
+          )
+        ];
+      };
 
       folders = dir: lib.attrNames (lib.filterAttrs (_: t: t == "directory") (builtins.readDir dir));
 
@@ -90,7 +97,10 @@
     in
     {
       nixosModules = {
-        default = self.nixosModules.aiStack;
+        default.imports = [
+          self.nixosModules.aiStack
+          self.nixosModules.aiOptimizerPrep
+        ];
         aiStack = {
           imports = [
             quadlet-nix.nixosModules.quadlet
@@ -98,10 +108,19 @@
             withPackage
           ];
         };
+        # Brings the stack's options as well: the ledger is one.
+        aiOptimizerPrep.imports = [
+          quadlet-nix.nixosModules.quadlet
+          ./modules/prep/nixos.nix
+          withPackage
+        ];
       };
 
       homeModules = {
-        default = self.homeModules.aiStack;
+        default.imports = [
+          self.homeModules.aiStack
+          self.homeModules.aiOptimizerPrep
+        ];
         aiStack = {
           imports = [
             quadlet-nix.homeManagerModules.quadlet
@@ -109,6 +128,11 @@
             withPackage
           ];
         };
+        aiOptimizerPrep.imports = [
+          quadlet-nix.homeManagerModules.quadlet
+          ./modules/prep/home.nix
+          withPackage
+        ];
       };
 
       overlays.default = final: _: {

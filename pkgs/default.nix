@@ -21,6 +21,7 @@ let
       (root + "/templates")
       # The tests hold the code against them.
       (root + "/docs/schemas")
+      (root + "/share")
       (root + "/tests/rendered")
       (lib.fileset.fileFilter (file: file.name == "facts.json") (root + "/hosts"))
     ];
@@ -52,6 +53,7 @@ in
           ]
         }
         ln -s aistack $out/bin/ai-servicectl
+        install -Dm644 ${../share/aistack.sh} $out/share/aistack/aistack.sh
       '';
       meta = {
         description = "Describes, checks and runs a machine's local AI stack";

@@ -23,4 +23,14 @@
       3. `nix run .#home-manager -- switch --flake .#me`, then `aistack check`
     '';
   };
+  prep = {
+    path = ./prep;
+    description = "A machine made ready for a separately installed AI-Optimizer, for one user on any distribution";
+    welcomeText = ''
+      Next:
+
+      1. set your name in home.nix
+      2. `nix run .#home-manager -- switch --flake .#me`, then `aistack prep info`
+    '';
+  };
 }

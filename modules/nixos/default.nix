@@ -27,6 +27,13 @@ let
     else
       { };
 
+  # Those that claim something, with or without a stack.
+  claiming =
+    if options ? home-manager then
+      filterAttrs (_: home: home.services.aiStack.ledger.active or false) config.home-manager.users
+    else
+      { };
+
   usesDevices =
     home:
     lib.any (s: s.gpu != null && lib.any (lib.hasPrefix "/dev/") s.gpu.devices) (
@@ -93,18 +100,13 @@ in
 
     # A clash between a user's stack and the system concerns the host even where the
     # system's own stack is off.
-    (mkIf (cfg.enable || homes != { }) {
+    {
+      services.aiStack.ledger.active = mkIf (claiming != { }) true;
+    }
+    (mkIf cfg.ledger.active {
       services.aiStack.ledger.claims =
-        concatLists (mapAttrsToList (_: home: home.services.aiStack.ledger.claims) homes)
+        concatLists (mapAttrsToList (_: home: home.services.aiStack.ledger.claims) claiming)
         ++ import ./foreign.nix { inherit config lib; };
-    })
-    (mkIf (!cfg.enable && homes != { }) {
-      assertions = [
-        {
-          assertion = cfg.ledger.conflicts == [ ];
-          message = cfg.ledger.report;
-        }
-      ];
     })
 
     (mkIf cfg.enable {

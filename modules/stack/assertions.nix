@@ -67,13 +67,13 @@ let
     ++ s.def.assertions args;
 in
 {
-  config = mkIf cfg.enable {
-    assertions = [
+  config.assertions = lib.mkMerge [
+    (mkIf cfg.ledger.active [
       {
         assertion = cfg.ledger.conflicts == [ ];
         message = cfg.ledger.report;
       }
-    ]
-    ++ concatLists (mapAttrsToList forService services);
-  };
+    ])
+    (mkIf cfg.enable (concatLists (mapAttrsToList forService services)))
+  ];
 }

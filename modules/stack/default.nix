@@ -124,15 +124,7 @@ let
       ++ resolve.quadletClaims {
         inherit (cfg) resolved;
         inherit (config.virtualisation) quadlet;
-      }
-      ++ map (
-        e:
-        e
-        // {
-          kind = "port";
-          option = "services.aiStack.ledger.extra";
-        }
-      ) cfg.ledger.extra;
+      };
   };
 in
 {
@@ -237,6 +229,13 @@ in
     };
 
     ledger = {
+      active = mkOption {
+        type = types.bool;
+        internal = true;
+        default = cfg.enable;
+        defaultText = literalExpression "services.aiStack.enable";
+        description = "Whether something is claimed on this host, so that the claims are compared: also what is not of the stack can claim.";
+      };
       extra = mkOption {
         type = types.listOf (
           types.submodule {
@@ -332,42 +331,54 @@ in
     }
   ) catalog;
 
-  config = mkIf cfg.enable {
-    services.aiStack = lib.mkMerge (
-      mapAttrsToList (
-        # The names stand outside of the functions, which would otherwise be asked for what
-        # they themselves are made of.
-        name: def:
-        mkIf cfg.${name}.enable (mapAttrs (_: settings: settings cfg.${name}._arguments) def.settings)
-      ) catalog
-      ++ [ own ]
-    );
-    assertions = [
-      {
-        assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
-        message = "services.aiStack.facts has schema ${
-          toString (cfg.facts.schema or "none")
-        }, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
-      }
-    ];
+  config = lib.mkMerge [
+    (mkIf cfg.ledger.active {
+      services.aiStack.ledger.claims = map (
+        e:
+        e
+        // {
+          kind = "port";
+          option = "services.aiStack.ledger.extra";
+        }
+      ) cfg.ledger.extra;
+    })
+    (mkIf cfg.enable {
+      services.aiStack = lib.mkMerge (
+        mapAttrsToList (
+          # The names stand outside of the functions, which would otherwise be asked for what
+          # they themselves are made of.
+          name: def:
+          mkIf cfg.${name}.enable (mapAttrs (_: settings: settings cfg.${name}._arguments) def.settings)
+        ) catalog
+        ++ [ own ]
+      );
+      assertions = [
+        {
+          assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
+          message = "services.aiStack.facts has schema ${
+            toString (cfg.facts.schema or "none")
+          }, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
+        }
+      ];
 
-    warnings =
-      let
-        unpinned = attrNames (
-          filterAttrs (_: s: s.image.digest == null && s.image.archive == null) cfg.resolved.services
-        );
-      in
-      optional (unpinned != [ ])
-        "services.aiStack: pinned by tag only, so that another image may come under the same name: ${
-          concatMapStringsSep ", " (n: "${n} (${cfg.resolved.services.${n}.image.reference})") unpinned
-        }. Set services.aiStack.<name>.image to a reference with a digest."
-      ++ gpu.tooSmall {
-        inherit (cfg.gpu) cards;
-        services = mapAttrsToList (name: s: {
-          inherit name;
-          inherit (s.gpu) slots memoryMiB;
-        }) (filterAttrs (_: s: s.gpu != null) cfg.resolved.services);
-      }
-      ++ concatLists (mapAttrsToList (name: def: def.warnings cfg.${name}._arguments) enabled);
-  };
+      warnings =
+        let
+          unpinned = attrNames (
+            filterAttrs (_: s: s.image.digest == null && s.image.archive == null) cfg.resolved.services
+          );
+        in
+        optional (unpinned != [ ])
+          "services.aiStack: pinned by tag only, so that another image may come under the same name: ${
+            concatMapStringsSep ", " (n: "${n} (${cfg.resolved.services.${n}.image.reference})") unpinned
+          }. Set services.aiStack.<name>.image to a reference with a digest."
+        ++ gpu.tooSmall {
+          inherit (cfg.gpu) cards;
+          services = mapAttrsToList (name: s: {
+            inherit name;
+            inherit (s.gpu) slots memoryMiB;
+          }) (filterAttrs (_: s: s.gpu != null) cfg.resolved.services);
+        }
+        ++ concatLists (mapAttrsToList (name: def: def.warnings cfg.${name}._arguments) enabled);
+    })
+  ];
 }

@@ -159,9 +159,23 @@ let
       throws
       ;
   };
+  prep = import ./prep.nix {
+    inherit
+      lib
+      inputs
+      self
+      machine
+      nixos
+      refuses
+      accepts
+      equal
+      throws
+      ;
+  };
 in
 gpu
 // catalogue
+// prep
 // {
   # ── the ledger ──
   "one port twice within the stack names both options" =

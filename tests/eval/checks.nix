@@ -40,6 +40,7 @@ in
   templates = evaluated "templates" {
     workstation = toplevel (template ../../templates/workstation).nixosConfigurations.workstation;
     home = activation (template ../../templates/home).homeConfigurations.me;
+    prep = activation (template ../../templates/prep).homeConfigurations.me;
   };
   evaluation = holds "evaluation" self.lib.tests;
   snapshots = holds "snapshots" (import ./snapshots.nix { inherit lib self; });

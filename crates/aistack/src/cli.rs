@@ -38,6 +38,7 @@ enum Command {
     Status(commands::status::Args),
     Check(commands::check::Args),
     Ports(commands::ports::Args),
+    Prep(commands::prep::Args),
     Prestart(commands::prestart::Args),
     Setup(commands::setup::Args),
     Rotate(commands::rotate::Args),
@@ -46,6 +47,10 @@ enum Command {
     Model(commands::model::Args),
     OllamaLoad(commands::ollama_load::Args),
     Images(commands::images::Args),
+    Ask(commands::ask::Args),
+    Generate(commands::ask::Generate),
+    Review(commands::ask::Review),
+    Chat(commands::ask::Chat),
 }
 
 /// Parses the command line, runs the command and turns its result into an exit code.
@@ -58,6 +63,7 @@ pub fn run() -> ExitCode {
         Command::Status(args) => commands::status::run(&args),
         Command::Check(args) => commands::check::run(&args),
         Command::Ports(args) => commands::ports::run(&args),
+        Command::Prep(args) => commands::prep::run(&args),
         Command::Prestart(args) => commands::prestart::run(&args),
         Command::Setup(args) => commands::setup::run(&args),
         Command::Rotate(args) => commands::rotate::run(&args),
@@ -66,6 +72,10 @@ pub fn run() -> ExitCode {
         Command::Model(args) => commands::model::run(&args),
         Command::OllamaLoad(args) => commands::ollama_load::run(&args),
         Command::Images(args) => commands::images::run(&args),
+        Command::Ask(args) => commands::ask::run(&args),
+        Command::Generate(args) => commands::ask::generate(&args),
+        Command::Review(args) => commands::ask::review(&args),
+        Command::Chat(args) => commands::ask::chat(&args),
     };
     match result {
         Ok(Verdict::AsDeclared) => ExitCode::SUCCESS,

@@ -1,6 +1,7 @@
 //! One module a subcommand: its arguments and what it does with them.
 
 pub mod apply;
+pub mod ask;
 pub mod check;
 pub mod facts;
 pub mod fit;
@@ -11,6 +12,7 @@ pub mod model;
 pub mod ollama_load;
 pub mod output;
 pub mod ports;
+pub mod prep;
 pub mod prestart;
 pub mod pull;
 pub mod rotate;

@@ -1,0 +1,281 @@
+//! The folders and files that the stack finds: made where they are missing, never
+//! emptied, and left to whomever containers gave them.
+
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use aistack_host::users;
+use rustix::fs::{FlockOperation, flock};
+
+use crate::check::Check;
+use crate::claim::{self, Claim, ClaimError, Installation};
+use crate::file::{self, FileError};
+use crate::plan::Plan;
+
+/// The folders of the data.
+pub const FOLDERS: [&str; 7] = [
+    "postgres",
+    "redis",
+    "qdrant",
+    "vllm-models",
+    "imports",
+    "exports",
+    "backups",
+];
+
+/// The marker's name.
+pub const MARKER: &str = "README.txt";
+
+/// The configuration's files beside `.env`, with what they begin as.
+const FILES: [(&str, &str); 2] = [
+    (
+        "config.yaml",
+        "# Configuration of AI-Optimizer's MCP server. Made empty by `aistack prep`, which\n\
+         # leaves it alone from now on.\n",
+    ),
+    ("settings.json", "{}\n"),
+];
+
+/// How the data folder is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// This installation writes; refused when another does.
+    Write,
+    /// This installation writes from now on, whoever did before.
+    TakeOver,
+    /// Another one writes: nothing is changed in the data folder.
+    ReadOnly,
+}
+
+/// Why the folders could not be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoriesError {
+    /// Another installation writes, or its word can't be read.
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
+    /// Something can't be made.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Something else is in a folder's place.
+    #[error("{} is no directory: move away what is there, or change {option}", path.display())]
+    NoDirectory {
+        /// The path.
+        path: PathBuf,
+        /// The option.
+        option: &'static str,
+    },
+    /// Another run is at work.
+    #[error("{} is being prepared by another `aistack prep`: wait until it has ended", path.display())]
+    Busy {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// There is nothing to share.
+    #[error("{} is not there, so there is nothing to share: is its disk mounted?", path.display())]
+    Absent {
+        /// The data folder.
+        path: PathBuf,
+    },
+}
+
+/// Makes what is missing; what was made and what was left, one line each.
+///
+/// # Errors
+/// When another installation writes into the data folder, another run is at work, or
+/// something can't be made. What was made before stays.
+pub fn prepare(
+    plan: &Plan,
+    root: &Path,
+    share: Share,
+    now: &str,
+) -> Result<Vec<Check>, DirectoriesError> {
+    let data = &plan.data_root;
+    let here = Installation::here(root);
+    let mut checks = Vec::new();
+    if share == Share::ReadOnly {
+        if !is_directory(data, "services.aiOptimizerPrep.dataRoot")? {
+            return Err(DirectoriesError::Absent { path: data.clone() });
+        }
+        checks.push(Check::ok(
+            "data",
+            match claim::read(data)? {
+                Some(Claim { writer, .. }) => {
+                    format!("{} is shared read-only; {writer} writes", data.display())
+                }
+                None => format!(
+                    "{} is shared read-only; nobody has said to write",
+                    data.display()
+                ),
+            },
+        ));
+    } else {
+        // Looked at before anything is made: a refusal leaves no trace.
+        if is_directory(data, "services.aiOptimizerPrep.dataRoot")?
+            && share == Share::Write
+            && let Some(claim) = claim::read(data)?
+            && !claim.writer.is(&here)
+        {
+            return Err(ClaimError::Taken {
+                root: data.clone(),
+                claim: Box::new(claim),
+            }
+            .into());
+        }
+        checks.extend(make(data, "services.aiOptimizerPrep.dataRoot", true)?);
+        let _lock = lock(data)?;
+        if claim::take(data, &here, share == Share::TakeOver, now)? {
+            checks.push(Check::ok(
+                "writer",
+                format!("{} is the writer of {} now", here, data.display()),
+            ));
+        }
+        for folder in FOLDERS {
+            let path = data.join(folder);
+            checks.extend(make(&path, "services.aiOptimizerPrep.dataRoot", false)?);
+        }
+        if file::write_new(&data.join(MARKER), marker(plan).as_bytes())? {
+            checks.push(Check::ok(
+                "marker",
+                format!("made {}", data.join(MARKER).display()),
+            ));
+        }
+    }
+    checks.extend(make(
+        &plan.config_root,
+        "services.aiOptimizerPrep.configRoot",
+        true,
+    )?);
+    for (name, text) in FILES {
+        let path = plan.config_root.join(name);
+        if file::write_new(&path, text.as_bytes())? {
+            checks.push(Check::ok("config", format!("made {}", path.display())));
+        } else {
+            checks.extend(close(&path));
+        }
+    }
+    checks.extend(close(&plan.config_root.join(".env")));
+    Ok(checks)
+}
+
+/// Held as long as the value lives: one run at a time.
+fn lock(folder: &Path) -> Result<File, DirectoriesError> {
+    let file = File::open(folder).map_err(|cause| FileError::new("opened", folder, cause))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoriesError::Busy {
+            path: folder.to_owned(),
+        }),
+        // On a file system without locks the writer's name is the only one.
+        _ => Ok(file),
+    }
+}
+
+/// Whether it is there.
+fn is_directory(path: &Path, option: &'static str) -> Result<bool, DirectoriesError> {
+    match fs::metadata(path) {
+        Ok(data) if data.is_dir() => Ok(true),
+        Ok(_) => Err(DirectoriesError::NoDirectory {
+            path: path.to_owned(),
+            option,
+        }),
+        // A link to nowhere is a disk that is not mounted.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => Ok(false),
+        Err(error) => Err(FileError::new("looked at", path, error).into()),
+    }
+}
+
+/// Makes a folder with mode 700, or closes one of ours to others. One that belongs to
+/// another user is a container's, and stays as it is.
+fn make(
+    path: &Path,
+    option: &'static str,
+    parents: bool,
+) -> Result<Option<Check>, DirectoriesError> {
+    let name = "directory";
+    let shown = path.display();
+    if !is_directory(path, option)? {
+        DirBuilder::new()
+            .recursive(parents)
+            .mode(0o700)
+            .create(path)
+            .map_err(|cause| FileError::new("made", path, cause))?;
+        return Ok(Some(Check::ok(name, format!("made {shown}"))));
+    }
+    let data = fs::metadata(path).map_err(|cause| FileError::new("looked at", path, cause))?;
+    let mode = data.mode() & 0o7777;
+    let me = users::effective_uid();
+    if data.uid() != me {
+        return Ok(Some(Check::info(
+            name,
+            format!(
+                "{shown} belongs to user id {} (a container's, by its map of ids) and was left \
+                 as it is, mode {mode:04o}",
+                data.uid()
+            ),
+        )));
+    }
+    if !is_open(mode) {
+        return Ok(None);
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+        .map_err(|cause| FileError::new("closed to others", path, cause))?;
+    Ok(Some(Check::ok(
+        name,
+        format!("closed {shown} to others: mode 0700, was {mode:04o}"),
+    )))
+}
+
+/// Closes a file of ours to others; a link is its target's owner's affair.
+fn close(path: &Path) -> Option<Check> {
+    let data = path.symlink_metadata().ok()?;
+    let mode = data.mode() & 0o7777;
+    if !data.is_file() || !is_open(mode) {
+        return None;
+    }
+    let shown = path.display();
+    Some(if data.uid() != users::effective_uid() {
+        Check::info(
+            "config",
+            format!(
+                "{shown} belongs to user id {} and was left as it is",
+                data.uid()
+            ),
+        )
+    } else if let Err(error) = fs::set_permissions(path, Permissions::from_mode(0o600)) {
+        Check::not_ok(
+            "config",
+            format!("{shown} has mode {mode:04o} and cannot be closed to others: {error}"),
+            format!("run `chmod 0600 {shown}`"),
+        )
+    } else {
+        Check::ok(
+            "config",
+            format!("closed {shown} to others: mode 0600, was {mode:04o}"),
+        )
+    })
+}
+
+/// Whether others than the owner may do something.
+fn is_open(mode: u32) -> bool {
+    mode & 0o077 != 0
+}
+
+fn marker(plan: &Plan) -> String {
+    format!(
+        "These are the data of AI-Optimizer, a docker-compose stack that is installed by hand.\n\
+         They lie outside of its checkout, so that they outlive it: deleting the checkout or\n\
+         the containers leaves them, deleting this folder does not.\n\
+         \n\
+         Checkout:       {}\n\
+         Configuration:  {}\n\
+         Made by:        aistack prep (services.aiOptimizerPrep), layout {}\n\
+         \n\
+         Only one installation may write here; {} names it. To copy the data, stop the\n\
+         stack first: the files of a running database are no backup.\n",
+        plan.expected_location.display(),
+        plan.config_root.display(),
+        claim::LAYOUT,
+        claim::FILE,
+    )
+}

@@ -1,0 +1,641 @@
+//! `aistack prep`: the machine made ready for a docker-compose stack that its owner
+//! installs by hand.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use aistack_host::command::below;
+use aistack_host::users;
+use aistack_prep::directories::{self, Share};
+use aistack_prep::env;
+use aistack_prep::glove::{self, Glove, State};
+use aistack_prep::plan::Environment;
+use aistack_prep::ports::{self, Port};
+use aistack_prep::record::{self, Record};
+use aistack_prep::runtime::{Engine, Runtimes};
+use aistack_prep::toolkit::{self, Toolkit};
+use aistack_prep::{Check, Finding, Plan, network};
+use aistack_stack::Scope;
+use anyhow::{Context, Result, bail};
+use serde::Serialize;
+
+use super::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
+use super::select::{current_user, search_path};
+use crate::cli::Verdict;
+
+/// Make the machine ready for a separately installed AI-Optimizer, and report
+///
+/// Without a subcommand all of it: runtime, GPU toolkit, directories, ports, network
+/// (looked at), report. Nothing is installed, fetched or started; written are the data
+/// and configuration folders and the report alone. Paths and ports come from
+/// services.aiOptimizerPrep; without it the usual ones, or `AI_OPTIMIZER_DATA_ROOT`,
+/// `AI_OPTIMIZER_CONFIG_ROOT` and `AI_OPTIMIZER_DIR`. It is safe to run again.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes: 0 ready, 1 something is not, 2 could not run. That AI-Optimizer is not \
+installed, or stopped, is no failure.")]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    /// Read this prep.json [default: the user's, or the system's]
+    #[arg(long, value_name = "FILE", global = true)]
+    file: Option<PathBuf>,
+
+    /// Look for sockets, processes, GPUs and CDI specs below this directory
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/",
+        hide_default_value = true,
+        global = true
+    )]
+    root: PathBuf,
+
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// A container runtime works, and compose is there
+    CheckRuntime,
+    /// Containers can have the GPUs
+    CheckGpuToolkit,
+    /// Make the data and configuration folders, and the marker in them
+    PrepareDirectories(Directories),
+    /// The stack's ports are free, or its own
+    DetectPortConflicts,
+    /// Make the containers' network, with names, where there is none
+    EnsureNetwork,
+    /// Look at everything and write the report, without making folders
+    SaveStatus,
+    /// Whether AI-Optimizer is installed
+    CheckInstalled,
+    /// Print running, stopped or `not_installed`
+    Status,
+    /// What the last report says, and the next steps
+    Info,
+    /// Add the folders and a fitting model to an .env; values that are there stay
+    Env(Env),
+}
+
+#[derive(Debug, clap::Args)]
+struct Directories {
+    /// Another installation writes: change nothing in the data folder
+    #[arg(long, conflicts_with = "take_over")]
+    read_only: bool,
+
+    /// Write from now on, whichever installation did before
+    #[arg(long)]
+    take_over: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct Env {
+    /// The file [default: .env of the configuration folder]
+    target: Option<PathBuf>,
+
+    /// Print the difference and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    schema: u64,
+    well: bool,
+    checks: &'a [Check],
+    #[serde(flatten)]
+    more: serde_json::Value,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Verdict> {
+    let plan = find_plan(args)?;
+    let root = args.root.as_path();
+    match &args.command {
+        None => everything(args, &plan),
+        Some(Command::CheckRuntime) => {
+            let runtimes = runtimes();
+            let more = serde_json::json!({
+                "podman_available": runtimes.has(Engine::Podman),
+                "docker_available": runtimes.has(Engine::Docker),
+                "compose": runtimes.compose.as_ref().map(|(name, _)| name),
+            });
+            tell(args, &runtimes.checks, more)
+        }
+        Some(Command::CheckGpuToolkit) => {
+            let toolkit = toolkit::look(&plan, root);
+            let more = serde_json::json!({
+                "gpu_detected": toolkit.gpu_detected(),
+                "nvidia_toolkit_available": toolkit.nvidia,
+            });
+            tell(args, &toolkit.checks, more)
+        }
+        Some(Command::PrepareDirectories(how)) => {
+            check_writer(&plan)?;
+            let share = match (how.read_only, how.take_over) {
+                (true, _) => Share::ReadOnly,
+                (false, true) => Share::TakeOver,
+                (false, false) => Share::Write,
+            };
+            let mut checks = directories::prepare(&plan, root, share, &now())?;
+            checks.push(Check::ok(
+                "data",
+                format!("{} is prepared", plan.data_root.display()),
+            ));
+            tell(args, &checks, paths(&plan))
+        }
+        Some(Command::DetectPortConflicts) => {
+            let glove = glove::look(&plan.expected_location, &runtimes());
+            let (ports, checks) = ports::look(&plan, root, &glove.containers);
+            tell(args, &checks, serde_json::json!({ "ports": ports }))
+        }
+        Some(Command::EnsureNetwork) => {
+            check_writer(&plan)?;
+            let check = network::ensure(&runtimes(), &plan.network_name);
+            let more = serde_json::json!({ "network": plan.network_name });
+            tell(args, &[check], more)
+        }
+        Some(Command::SaveStatus) => {
+            check_writer(&plan)?;
+            let seen = Seen::look(&plan, root);
+            let checks = seen.checks(folders(&plan));
+            save(args, &plan, &seen, checks)
+        }
+        Some(Command::CheckInstalled) => check_installed(args, &plan),
+        Some(Command::Status) => {
+            let glove = glove::look(&plan.expected_location, &runtimes());
+            status(args, &glove)
+        }
+        Some(Command::Info) => info(args, &plan),
+        Some(Command::Env(how)) => merge(args, &plan, how),
+    }
+}
+
+/// What all of it looked at.
+struct Seen {
+    runtimes: Runtimes,
+    toolkit: Toolkit,
+    glove: Glove,
+    ports: Vec<Port>,
+    port_checks: Vec<Check>,
+    network: Check,
+}
+
+impl Seen {
+    fn look(plan: &Plan, root: &Path) -> Self {
+        let runtimes = runtimes();
+        let toolkit = toolkit::look(plan, root);
+        let glove = glove::look(&plan.expected_location, &runtimes);
+        let (ports, port_checks) = ports::look(plan, root, &glove.containers);
+        let network = network::look(&runtimes, &plan.network_name);
+        Self {
+            runtimes,
+            toolkit,
+            glove,
+            ports,
+            port_checks,
+            network,
+        }
+    }
+
+    /// All lines, those of the folders in their place.
+    fn checks(&self, folders: Vec<Check>) -> Vec<Check> {
+        let mut checks = self.runtimes.checks.clone();
+        checks.extend(self.toolkit.checks.iter().cloned());
+        checks.extend(folders);
+        checks.extend(self.port_checks.iter().cloned());
+        checks.push(self.network.clone());
+        checks.push(installed(&self.glove));
+        checks
+    }
+}
+
+fn everything(args: &Args, plan: &Plan) -> Result<Verdict> {
+    check_writer(plan)?;
+    let seen = Seen::look(plan, &args.root);
+    let mut made = match directories::prepare(plan, &args.root, Share::Write, &now()) {
+        Ok(mut made) => {
+            made.push(Check::ok(
+                "data",
+                format!("{} is prepared", plan.data_root.display()),
+            ));
+            made
+        }
+        Err(error) => vec![Check::not_ok(
+            "data",
+            error.to_string(),
+            "then run `aistack prep` again",
+        )],
+    };
+    // Not where the folder of the configuration could not be made.
+    if made.iter().all(|check| check.finding != Finding::NotOk) {
+        made.push(fragment(plan, &seen.toolkit));
+    }
+    let checks = seen.checks(made);
+    save(args, plan, &seen, checks)
+}
+
+/// The `.env` of the configuration, in one line.
+fn fragment(plan: &Plan, toolkit: &Toolkit) -> Check {
+    let path = plan.config_root.join(".env");
+    let shown = path.display();
+    let merged =
+        env::plan(plan, &toolkit.cards, &path).and_then(|merge| merge.write().map(|()| merge));
+    match merged {
+        Err(error) => Check::not_ok(
+            "env",
+            error.to_string(),
+            "then run `aistack prep env` again",
+        ),
+        Ok(merge) => {
+            let mut what = if merge.changes() {
+                format!("added {} to {shown}", merge.added.join(", "))
+            } else {
+                format!("{shown} has every value")
+            };
+            if !merge.kept.is_empty() {
+                what = format!("{what}; your own {} stay", merge.kept.join(", "));
+            }
+            if let Some(why) = &merge.no_model {
+                what = format!("{what}; no model is proposed, since {why}");
+            }
+            Check::ok("env", what)
+        }
+    }
+}
+
+/// Whether the folders are there, without making them.
+fn folders(plan: &Plan) -> Vec<Check> {
+    let missing: Vec<&str> = directories::FOLDERS
+        .into_iter()
+        .filter(|name| !plan.data_root.join(name).is_dir())
+        .collect();
+    let shown = plan.data_root.display();
+    vec![if missing.is_empty() {
+        Check::ok("data", format!("{shown} is prepared"))
+    } else {
+        Check::not_ok(
+            "data",
+            format!("{shown} lacks {}", missing.join(", ")),
+            "run `aistack prep prepare-directories`",
+        )
+    }]
+}
+
+fn save(args: &Args, plan: &Plan, seen: &Seen, checks: Vec<Check>) -> Result<Verdict> {
+    let well = is_well(&checks);
+    let record = Record {
+        schema: record::SCHEMA,
+        prepared: well,
+        prepared_at: seconds(jiff::Timestamp::now()),
+        data_root: plan.data_root.clone(),
+        config_root: plan.config_root.clone(),
+        expected_location: plan.expected_location.clone(),
+        docker_available: seen.runtimes.has(Engine::Docker),
+        podman_available: seen.runtimes.has(Engine::Podman),
+        nvidia_toolkit_available: seen.toolkit.nvidia,
+        gpu_detected: seen.toolkit.gpu_detected(),
+        ports: seen.ports.clone(),
+        checks,
+    };
+    record.save(plan)?;
+    if args.json {
+        output::print_json(&record)?;
+    } else {
+        let mut text = lines(&record.checks);
+        let _ = write!(
+            text,
+            "\n{}\nreport: {}\n",
+            if well {
+                paint("this machine is ready for AI-Optimizer", GOOD)
+            } else {
+                paint("this machine is not ready for AI-Optimizer yet", BAD)
+            },
+            plan.status_file.display()
+        );
+        output::print(&text)?;
+    }
+    Ok(verdict(well))
+}
+
+fn installed(glove: &Glove) -> Check {
+    let check = match (&glove.compose_file, &glove.unsure) {
+        (Some(file), _) => Check::ok(
+            "installed",
+            format!(
+                "AI-Optimizer is installed ({}) and {}",
+                file.display(),
+                match glove.state {
+                    State::Running => format!("runs: {}", glove.containers.join(", ")),
+                    _ => "stopped: its functions are unavailable until it is started".to_owned(),
+                }
+            ),
+        ),
+        (None, Some(why)) => {
+            return Check::skipped("installed", format!("whether it is installed: {why}"));
+        }
+        (None, None) => Check::info(
+            "installed",
+            "AI-Optimizer is not installed; that is for you to do, whenever you like",
+        ),
+    };
+    match &glove.unsure {
+        Some(why) => Check::skipped("installed", format!("{}; {why}", check.message)),
+        None => check,
+    }
+}
+
+fn check_installed(args: &Args, plan: &Plan) -> Result<Verdict> {
+    let location = plan.expected_location.display();
+    let (found, check) = match glove::installed(&plan.expected_location) {
+        Ok(Some(file)) => (
+            Some(file.clone()),
+            Check::ok(
+                "installed",
+                format!("AI-Optimizer is installed: {}", file.display()),
+            ),
+        ),
+        Ok(None) => (
+            None,
+            Check::info(
+                "installed",
+                format!("AI-Optimizer is not installed: {location} has no compose file"),
+            ),
+        ),
+        Err(why) => (None, Check::skipped("installed", why)),
+    };
+    let more = serde_json::json!({
+        "installed": found.is_some(),
+        "expected_location": plan.expected_location,
+        "compose_file": found,
+    });
+    tell(args, &[check], more)
+}
+
+fn status(args: &Args, glove: &Glove) -> Result<Verdict> {
+    if args.json {
+        output::print_json(&serde_json::json!({
+            "schema": 1,
+            "status": glove.state,
+            "containers": glove.containers,
+            "compose_file": glove.compose_file,
+            "unsure": glove.unsure,
+        }))?;
+    } else {
+        output::print(&format!("{}\n", glove.state.word()))?;
+        if let Some(why) = &glove.unsure {
+            eprintln!("aistack: {why}");
+        }
+    }
+    Ok(Verdict::AsDeclared)
+}
+
+fn info(args: &Args, plan: &Plan) -> Result<Verdict> {
+    let record = Record::load(&plan.status_file)?;
+    let glove = glove::look(&plan.expected_location, &runtimes());
+    if args.json {
+        output::print_json(&serde_json::json!({
+            "schema": 1,
+            "status": glove.state,
+            "unsure": glove.unsure,
+            "status_file": plan.status_file,
+            "record": record,
+        }))?;
+        return Ok(Verdict::AsDeclared);
+    }
+    let mut text = String::new();
+    match &record {
+        None => {
+            let _ = writeln!(
+                text,
+                "not prepared yet: {} is not there; run `aistack prep`",
+                plan.status_file.display()
+            );
+        }
+        Some(record) => {
+            let _ = writeln!(
+                text,
+                "{} at {}",
+                if record.prepared {
+                    "prepared"
+                } else {
+                    "not ready"
+                },
+                record.prepared_at
+            );
+            let bad: Vec<Check> = record
+                .checks
+                .iter()
+                .filter(|check| check.finding == Finding::NotOk)
+                .cloned()
+                .collect();
+            text.push_str(&lines(&bad));
+        }
+    }
+    let ports: Vec<String> = plan
+        .ports
+        .iter()
+        .map(|(name, port)| format!("{name} {}", port.port))
+        .collect();
+    let _ = write!(
+        text,
+        "data:      {}\nconfig:    {}\ncheckout:  {}\nports:     {}\nstatus:    {}\n",
+        plan.data_root.display(),
+        plan.config_root.display(),
+        plan.expected_location.display(),
+        ports.join(", "),
+        glove.state.word()
+    );
+    if let Some(why) = &glove.unsure {
+        let _ = writeln!(text, "           {}", paint(why, UNSURE));
+    }
+    if glove.state == State::NotInstalled {
+        let _ = write!(
+            text,
+            "\nnext steps, whenever you like:\n  1. put your AI-Optimizer into {}\n  2. aistack prep \
+             env {}/.env\n  3. start it there with compose\n",
+            plan.expected_location.display(),
+            plan.expected_location.display()
+        );
+    }
+    output::print(&text)?;
+    Ok(Verdict::AsDeclared)
+}
+
+fn merge(args: &Args, plan: &Plan, how: &Env) -> Result<Verdict> {
+    let path = how
+        .target
+        .clone()
+        .unwrap_or_else(|| plan.config_root.join(".env"));
+    let path =
+        std::path::absolute(&path).with_context(|| format!("{} is no path", path.display()))?;
+    let toolkit = toolkit::look(plan, &args.root);
+    let merge = env::plan(plan, &toolkit.cards, &path)?;
+    if !how.dry_run {
+        check_writer(plan)?;
+        merge.write()?;
+    }
+    if args.json {
+        output::print_json(&serde_json::json!({
+            "schema": 1,
+            "file": merge.path,
+            "written": merge.changes() && !how.dry_run,
+            "added": merge.added,
+            "kept": merge.kept,
+            "no_model": merge.no_model,
+            "diff": merge.diff(),
+        }))?;
+        return Ok(Verdict::AsDeclared);
+    }
+    let shown = merge.path.display();
+    if how.dry_run {
+        output::print(&merge.diff())?;
+    } else if merge.changes() {
+        output::print(&format!("added {} to {shown}\n", merge.added.join(", ")))?;
+    } else {
+        output::print(&format!("{shown} has every value\n"))?;
+    }
+    if !merge.kept.is_empty() {
+        eprintln!("aistack: your own {} stay", merge.kept.join(", "));
+    }
+    if let Some(why) = &merge.no_model {
+        eprintln!("aistack: no model is proposed, since {why}");
+    }
+    Ok(Verdict::AsDeclared)
+}
+
+/// The declared plan, or the usual one.
+fn find_plan(args: &Args) -> Result<Plan> {
+    if let Some(file) = &args.file {
+        return Plan::load(file)?
+            .with_context(|| format!("{} does not exist: check the path", file.display()));
+    }
+    let environment = Environment::of_process();
+    let is_root = users::effective_uid() == 0;
+    let config = environment
+        .config_home
+        .clone()
+        .filter(|path| path.is_absolute())
+        .or_else(|| Some(environment.home.clone()?.join(".config")));
+    let user = config.map(|config| config.join("aistack/prep.json"));
+    let system = Some(below(&args.root, Path::new("/etc/aistack/prep.json")));
+    let files = if is_root {
+        [system, user]
+    } else {
+        [user, system]
+    };
+    for file in files.into_iter().flatten() {
+        if let Some(plan) = Plan::load(&file)? {
+            return Ok(plan);
+        }
+    }
+    let scope = if is_root { Scope::System } else { Scope::User };
+    Ok(Plan::usual(scope, &environment)?)
+}
+
+/// Refuses to write for anybody but the plan's owner.
+fn check_writer(plan: &Plan) -> Result<()> {
+    let uid = users::effective_uid();
+    match (plan.scope, &plan.user) {
+        (Scope::System, _) if uid != 0 => bail!(
+            "{} is the system's, and this runs as user id {uid}: run it as root",
+            plan.data_root.display()
+        ),
+        (Scope::User, Some(owner)) if current_user().is_some_and(|user| user != *owner) => bail!(
+            "{} is {owner}'s, and this runs as {}: run it as {owner}",
+            plan.data_root.display(),
+            current_user().unwrap_or_default()
+        ),
+        (Scope::User, None) if uid == 0 => bail!(
+            "{} is a user's, and this runs as root: run it as that user",
+            plan.data_root.display()
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// Also in the profiles of this user, which a unit's `PATH` does not have.
+fn runtimes() -> Runtimes {
+    let path = search_path();
+    let mut folders: Vec<PathBuf> = path
+        .as_deref()
+        .map(std::env::split_paths)
+        .into_iter()
+        .flatten()
+        .collect();
+    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+        folders.extend([".nix-profile/bin", ".local/state/nix/profile/bin"].map(|f| home.join(f)));
+    }
+    if let Some(user) = current_user() {
+        folders.push(Path::new("/etc/profiles/per-user").join(user).join("bin"));
+    }
+    // A folder with a colon in its name can't be in it.
+    Runtimes::find(std::env::join_paths(folders).ok().or(path).as_deref())
+}
+
+fn now() -> String {
+    seconds(jiff::Timestamp::now()).to_string()
+}
+
+/// Without fractions, which would look more exact than it is.
+fn seconds(time: jiff::Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+fn paths(plan: &Plan) -> serde_json::Value {
+    serde_json::json!({
+        "data_root": plan.data_root,
+        "config_root": plan.config_root,
+    })
+}
+
+fn is_well(checks: &[Check]) -> bool {
+    checks.iter().all(|check| check.finding != Finding::NotOk)
+}
+
+fn verdict(well: bool) -> Verdict {
+    if well {
+        Verdict::AsDeclared
+    } else {
+        Verdict::Differs
+    }
+}
+
+/// Prints the checks; whether they are well is the exit code.
+fn tell(args: &Args, checks: &[Check], more: serde_json::Value) -> Result<Verdict> {
+    let well = is_well(checks);
+    if args.json {
+        output::print_json(&Report {
+            schema: 1,
+            well,
+            checks,
+            more,
+        })?;
+    } else {
+        output::print(&lines(checks))?;
+    }
+    Ok(verdict(well))
+}
+
+fn lines(checks: &[Check]) -> String {
+    checks.iter().fold(String::new(), |mut text, check| {
+        let (word, style) = match check.finding {
+            Finding::Ok => ("ok      ", GOOD),
+            Finding::NotOk => ("NOT OK  ", BAD),
+            Finding::Skipped => ("unseen  ", UNSURE),
+            Finding::Info => ("-       ", FAINT),
+        };
+        text.push_str(&paint(word, style));
+        text.push_str(&check.message);
+        text.push('\n');
+        if let Some(hint) = &check.hint {
+            let _ = writeln!(text, "        {}", paint(hint, FAINT));
+        }
+        text
+    })
+}

@@ -1,0 +1,202 @@
+# The machine made ready for a docker-compose stack that its owner installs by hand:
+# folders, reserved ports and a report, the same in every scope. Nothing is installed,
+# fetched or started.
+{ config, lib, ... }:
+let
+  inherit (lib)
+    attrNames
+    concatMapStringsSep
+    filter
+    mapAttrs
+    mapAttrsToList
+    mkDefault
+    mkEnableOption
+    mkIf
+    mkOption
+    optional
+    types
+    ;
+
+  cfg = config.services.aiOptimizerPrep;
+  stack = config.services.aiStack;
+  root = "services.aiOptimizerPrep";
+
+  path = types.strMatching "/[^\n]*";
+  # As `aistack prep` makes them too, where no switch has.
+  folders = [
+    "postgres"
+    "redis"
+    "qdrant"
+    "vllm-models"
+    "imports"
+    "exports"
+    "backups"
+  ];
+
+  portOption =
+    default: description:
+    mkOption {
+      type = types.port;
+      inherit default;
+      description = "Host port of ${description}.";
+    };
+
+  within = outer: inner: lib.hasPrefix "${lib.removeSuffix "/" outer}/" "${inner}/";
+  owner = "${root} (${if stack.scope == "system" then "system" else "user ${cfg.user}"})";
+  directory = option: {
+    kind = "directory";
+    inherit owner;
+    option = "${root}.${option}";
+    path = cfg.${option};
+    exclusive = true;
+  };
+
+  twice = filter (p: lib.count (q: q == p) (lib.attrValues cfg.ports) > 1) (
+    lib.unique (lib.attrValues cfg.ports)
+  );
+  called = port: filter (name: cfg.ports.${name} == port) (attrNames cfg.ports);
+in
+{
+  options.services.aiOptimizerPrep = {
+    enable = mkEnableOption "what a separately installed AI-Optimizer (a private docker-compose stack) needs of this machine: folders, reserved ports and a report; nothing is installed, fetched or started";
+
+    dataRoot = mkOption {
+      type = path;
+      description = "Folder of its data, which outlives its installation: `~/.local/share/ai-optimizer` in user scope, `/var/lib/ai-optimizer` in system scope.";
+    };
+
+    configRoot = mkOption {
+      type = path;
+      description = "Folder of its configuration (`config.yaml`, `.env`, `settings.json`): `~/.config/ai-optimizer` in user scope, `config` below `dataRoot` in system scope.";
+    };
+
+    expectedLocation = mkOption {
+      type = path;
+      example = "/home/ann/src/AI-Optimizer";
+      description = "Where its owner puts the checkout: `~/Documents/AI-Optimizer` in user scope, `/srv/AI-Optimizer` in system scope. It is looked at, never written.";
+    };
+
+    statusFile = mkOption {
+      type = path;
+      description = "Where `aistack prep` writes what it found: `nixos-quick-deploy/integration/ai-optimizer.json` below `~/.cache` in user scope, below `/var/cache` in system scope.";
+    };
+
+    networkName = mkOption {
+      type = types.strMatching "[a-zA-Z0-9][a-zA-Z0-9_.-]*";
+      default = "aidb-network";
+      description = "Bridge network that its containers share. `aistack prep ensure-network` makes it; nothing else does.";
+    };
+
+    ports = {
+      postgres = portOption 5432 "its PostgreSQL";
+      redis = portOption 6379 "its Redis";
+      vllm = portOption 8000 "its vLLM";
+      mcp = portOption 8091 "its MCP server over HTTP";
+      mcpWebSocket = portOption 8791 "its MCP server over WebSocket";
+      redisInsight = portOption 5540 "its Redis Insight";
+    };
+
+    facts = mkOption {
+      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
+      default = stack.facts;
+      defaultText = lib.literalExpression "config.services.aiStack.facts";
+      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
+      example = lib.literalExpression "./facts.json";
+      description = "What `aistack facts` said of the machine's hardware: the model that its `.env` proposes follows from it. Null: the tool looks at the machine.";
+    };
+
+    user = mkOption {
+      type = types.nullOr types.str;
+      internal = true;
+      description = "Owner in user scope.";
+    };
+
+    manifest = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "The content of prep.json, as a value.";
+    };
+
+    directories = mkOption {
+      type = types.listOf types.str;
+      internal = true;
+      readOnly = true;
+      description = "The folders that a switch makes.";
+    };
+  };
+
+  config = mkIf cfg.enable {
+    assertions = [
+      {
+        assertion = twice == [ ];
+        message = "${root}.ports: ${
+          concatMapStringsSep "; " (
+            p: "${toString p} is the port of ${lib.concatStringsSep " and " (called p)}"
+          ) twice
+        }. Change one of ${
+          concatMapStringsSep ", " (name: "${root}.ports.${name}") (lib.concatMap called twice)
+        }.";
+      }
+      {
+        assertion = !(within cfg.expectedLocation cfg.dataRoot);
+        message = "${root}.dataRoot = \"${cfg.dataRoot}\" lies in the checkout at ${root}.expectedLocation = \"${cfg.expectedLocation}\" and would go with it: choose a folder outside.";
+      }
+      {
+        assertion = cfg.facts == null || (cfg.facts.schema or null) == 1;
+        message = "${root}.facts has schema ${
+          toString (cfg.facts.schema or "none")
+        }, this version reads schema 1: write it anew with `aistack facts -o facts.json`.";
+      }
+    ];
+
+    services.aiStack.ledger = {
+      active = true;
+      claims =
+        # Compose publishes on every address unless its file says otherwise.
+        lib.optionals (twice == [ ]) (
+          mapAttrsToList (name: port: {
+            kind = "port";
+            inherit owner port;
+            option = "${root}.ports.${name}";
+            address = "0.0.0.0";
+            protocol = "tcp";
+          }) cfg.ports
+        )
+        ++ [ (directory "dataRoot") ]
+        ++ optional (!(within cfg.dataRoot cfg.configRoot)) (directory "configRoot");
+    };
+
+    services.aiOptimizerPrep = {
+      configRoot = mkIf (stack.scope == "system") (mkDefault "${cfg.dataRoot}/config");
+
+      directories = [ cfg.dataRoot ] ++ map (f: "${cfg.dataRoot}/${f}") folders ++ [ cfg.configRoot ];
+
+      manifest = {
+        schema = 1;
+        inherit (stack) scope;
+        inherit (cfg)
+          user
+          dataRoot
+          configRoot
+          expectedLocation
+          statusFile
+          networkName
+          ;
+        ports = mapAttrs (name: port: {
+          inherit port;
+          option = "${root}.ports.${name}";
+        }) cfg.ports;
+        # Of the facts only what the proposal is made from.
+        gpus =
+          if cfg.facts == null then
+            null
+          else
+            map (g: {
+              inherit (g) slot vendor;
+              vramMiB = g.vramMiB or null;
+            }) (cfg.facts.gpus or [ ]);
+      };
+    };
+  };
+}
