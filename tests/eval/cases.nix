@@ -159,9 +159,22 @@ let
       throws
       ;
   };
+  verify = import ./verify.nix {
+    inherit
+      lib
+      self
+      on
+      nixos
+      withHome
+      accepts
+      refuses
+      equal
+      ;
+  };
 in
 gpu
 // catalogue
+// verify
 // {
   # ── the ledger ──
   "one port twice within the stack names both options" =
