@@ -82,7 +82,7 @@ done
 export PATH=$work/bin:$PATH
 measure() { # NAME COMMAND…
     python3 - "$runs" "$@" <<'PY'
-import resource, statistics, subprocess, sys, time
+import statistics, subprocess, sys, time
 
 runs, name, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
 times = []
@@ -92,9 +92,10 @@ for _ in range(runs):
     times.append((time.monotonic() - begin) * 1e3)
     if done.returncode:
         sys.exit(f"benches/driver.sh: {name} ended with {done.returncode}: {done.stdout}{done.stderr}")
-memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-print(f"{name}: median {statistics.median(times):.1f} ms, worst {max(times):.1f} ms, {memory:.1f} MiB")
+print(f"{name}: median {statistics.median(times):.1f} ms, worst {max(times):.1f} ms")
 PY
+    # Not asked of Python, whose own size a child has until its exec.
+    command time --format "$1: %M KiB at most" "${@:2}" 2>&1 >/dev/null | tail -n 1
 }
 measure aistack-testdriver "$driver" run "$work/bench.json" --stack "$work/stack.json"
 if command -v goss >/dev/null; then

@@ -504,7 +504,9 @@ fn a_cleanup_that_hangs_is_stopped_and_the_others_run() {
 fn signalled(machine: &Machine, second: &Value, signal: rustix::process::Signal) -> (i32, String) {
     machine.mark();
     let mut first = noted(machine, "first");
-    first["cleanup"] = json!([noted(machine, "undo-first")]);
+    // Long enough to be stopped as well, if the signal meant the cleanups.
+    let slow = json!({ "exec": { "argv": ["sleep", "1"] } });
+    first["cleanup"] = json!([slow, noted(machine, "undo-first")]);
     let document = json!({ "schema": 1, "name": "t", "groups": [
         { "steps": [first, second, noted(machine, "never")] },
     ] });
@@ -542,14 +544,14 @@ fn a_signal_in_the_middle_cleans_up_and_the_exit_code_says_so() {
         let start = Instant::now();
         let (code, out) = signalled(&machine, step, signal);
         assert!(
-            start.elapsed() < Duration::from_secs(5),
+            start.elapsed() < Duration::from_secs(8),
             "{:?}",
             start.elapsed()
         );
         assert_eq!(code, wanted, "{out}");
         assert_eq!(notes(&machine), "first undo-first ");
         assert!(out.contains("interrupted"), "{out}");
-        assert!(out.ends_with("2 passed, 1 failed, 1 skipped\n"), "{out}");
+        assert!(out.ends_with("3 passed, 1 failed, 1 skipped\n"), "{out}");
     }
 }
 
