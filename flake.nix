@@ -165,6 +165,15 @@
         pkgs: (self.lib.rust pkgs).checks // import ./tests/eval/checks.nix { inherit self inputs pkgs; }
       );
 
+      # Not among the checks: they boot nine virtual machines, whose evaluation alone takes
+      # longer than that of everything else.
+      legacyPackages = lib.genAttrs [ "x86_64-linux" ] (system: {
+        nixosTests = import ./tests/nixos {
+          inherit self inputs;
+          pkgs = pkgsFor.${system};
+        };
+      });
+
       templates = import ./templates;
 
       nixosConfigurations = lib.genAttrs (folders ./hosts) host;

@@ -19,6 +19,8 @@ let
       (root + "/crates")
       # Compiled into `aistack init`.
       (root + "/templates")
+      # Compiled into `aistack-testdriver`.
+      (root + "/tests/scenarios")
       # The tests hold the code against them.
       (root + "/docs/schemas")
       (root + "/share")
@@ -39,7 +41,7 @@ in
     common
     // {
       inherit cargoArtifacts;
-      cargoExtraArgs = "-p aistack";
+      cargoExtraArgs = "-p aistack -p aistack-testdriver";
       doCheck = false; # `checks` runs the tests
       nativeBuildInputs = [ makeBinaryWrapper ];
       # The programs that fetch models and copy images. Those in PATH come first, so that

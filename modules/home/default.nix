@@ -4,6 +4,7 @@
   config,
   lib,
   osConfig ? null,
+  pkgs,
   ...
 }:
 let
@@ -44,9 +45,21 @@ in
           inherit user;
           manifestPath = "${config.xdg.configHome}/${manifestFile}";
         };
+        verify.rollbackCommand = toString (
+          pkgs.writeShellScript "local-ai-rollback" ''
+            set -eu
+            profile=''${XDG_STATE_HOME:-$HOME/.local/state}/nix/profiles/home-manager
+            nix-env --profile "$profile" --rollback
+            exec systemd-run --user --collect --unit=local-ai-rollback-switch "$profile/activate"
+          ''
+        );
       };
 
       assertions = [
+        {
+          assertion = osConfig == null || !cfg.verify.rollback;
+          message = "services.aiStack.verify.rollback of user ${user}: this home is a part of the system's generation and has none of its own. Set it in the system's services.aiStack, or leave it off.";
+        }
         {
           assertion = account == null || account.linger == true;
           message = "services.aiStack of user ${user}: without lingering the containers stop at logout and do not start at boot. Set users.users.${user}.linger = true, or import the NixOS module of aistack, which does.";
@@ -60,7 +73,11 @@ in
         }
       ];
 
-      xdg.configFile.${manifestFile}.text = builtins.toJSON cfg.manifest;
+      xdg.configFile = {
+        ${manifestFile}.text = builtins.toJSON cfg.manifest;
+        "aistack/scenarios.json".text = builtins.toJSON cfg.scenarios;
+      }
+      // lib.optionalAttrs cfg.verify.testStack { "aistack/test-stack".text = ""; };
       home.packages = [ cfg.package ];
       home.file = lib.mapAttrs (_: text: { inherit text; }) cfg.userFiles;
 
@@ -79,6 +96,7 @@ in
 
         targets = named ".target";
         paths = named ".path";
+        timers = named ".timer";
         services =
           named ".service"
           # As in system scope: `aistack apply` restarts what changed.

@@ -3,6 +3,7 @@
   config,
   lib,
   options,
+  pkgs,
   ...
 }:
 let
@@ -117,6 +118,20 @@ in
           user = null;
           manifestPath = "/etc/${manifestPath}";
         };
+        # In a unit of its own: the switch stops and starts the one that found the fault.
+        verify.rollbackCommand = toString (
+          pkgs.writeShellScript "local-ai-rollback" ''
+            set -eu
+            # Behind a boot there was no switch that could be taken back.
+            if [ "$(readlink -f /run/booted-system)" = "$(readlink -f /run/current-system)" ]; then
+              echo "this generation was booted, not switched to: it stays"
+              exit 0
+            fi
+            ${config.nix.package}/bin/nix-env --profile /nix/var/nix/profiles/system --rollback
+            exec ${config.systemd.package}/bin/systemd-run --collect --unit=local-ai-rollback-switch \
+              /nix/var/nix/profiles/system/bin/switch-to-configuration switch
+          ''
+        );
       };
 
       environment.systemPackages = [ cfg.package ];
@@ -124,7 +139,9 @@ in
       # Files for people's programs, as examples to copy: a system has no home.
       environment.etc = {
         ${manifestPath}.text = builtins.toJSON cfg.manifest;
+        "aistack/scenarios.json".text = builtins.toJSON cfg.scenarios;
       }
+      // lib.optionalAttrs cfg.verify.testStack { "aistack/test-stack".text = ""; }
       // mapAttrs' (
         path: text: nameValuePair "aistack/home/${lib.removePrefix "." path}" { inherit text; }
       ) cfg.userFiles;
@@ -173,6 +190,14 @@ in
           pathConfig = unit.Path;
         }
       ) (filterAttrs (file: _: lib.hasSuffix ".path" file) cfg.units);
+      systemd.timers = mapAttrs' (
+        file: unit:
+        nameValuePair (lib.removeSuffix ".timer" file) {
+          unitConfig = unit.Unit;
+          timerConfig = unit.Timer;
+          wantedBy = unit.Install.WantedBy;
+        }
+      ) (filterAttrs (file: _: lib.hasSuffix ".timer" file) cfg.units);
       systemd.services =
         mapAttrs' (file: unit: nameValuePair (lib.removeSuffix ".service" file) (asSystemUnit unit)) (
           filterAttrs (file: _: lib.hasSuffix ".service" file) cfg.units

@@ -132,6 +132,7 @@ in
     ./assertions.nix
     ./models.nix
     ./quadlet.nix
+    ./verify.nix
   ];
 
   options.services.aiStack = {

@@ -172,10 +172,23 @@ let
       throws
       ;
   };
+  verify = import ./verify.nix {
+    inherit
+      lib
+      self
+      on
+      nixos
+      withHome
+      accepts
+      refuses
+      equal
+      ;
+  };
 in
 gpu
 // catalogue
 // prep
+// verify
 // {
   # ── the ledger ──
   "one port twice within the stack names both options" =

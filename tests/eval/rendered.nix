@@ -75,6 +75,7 @@ let
             ".target" = config.systemd.user.targets;
             ".service" = config.systemd.user.services;
             ".path" = config.systemd.user.paths;
+            ".timer" = config.systemd.user.timers;
           };
           kind = lib.head (lib.filter (k: lib.hasSuffix k file) (lib.attrNames kinds));
           unit = kinds.${kind}.${lib.removeSuffix kind file};
@@ -157,8 +158,10 @@ mapAttrs (_: reduce) (
   # What people's own programs read.
   // mapAttrs' (path: nameValuePair "home/${lib.removePrefix "." path}") cfg.userFiles
   // {
-    "scenarios.json" = builtins.toJSON (
-      mapAttrs (name: _: import ../../modules/services/${name}/test.nix) cfg.resolved.services
-    );
+    "scenarios.json" =
+      if system then
+        config.environment.etc."aistack/scenarios.json".text
+      else
+        config.xdg.configFile."aistack/scenarios.json".text;
   }
 )

@@ -3,9 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::mpsc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +55,12 @@ pub enum CommandError {
         /// The limit.
         limit: Duration,
     },
+    /// It was stopped because this program was asked to end.
+    #[error("`{command}` was stopped before its end")]
+    Interrupted {
+        /// The command line.
+        command: String,
+    },
     /// It ended with an error.
     #[error("`{command}` failed ({status}): {}", said(stderr))]
     Failed {
@@ -71,6 +80,18 @@ pub enum CommandError {
         wanted: &'static str,
     },
 }
+
+/// How long a program may run, and who can stop it earlier.
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// The longest time that it may take.
+    pub limit: Duration,
+    /// It is killed, and what it started with it, as soon as this is not 0.
+    pub stop: Arc<AtomicUsize>,
+}
+
+/// How often a program that can be stopped is looked at.
+const STOP_EVERY: Duration = Duration::from_millis(20);
 
 fn said(stderr: &str) -> &str {
     if stderr.is_empty() {
@@ -171,11 +192,35 @@ pub fn line(command: &Command) -> String {
 /// When it can't be started or doesn't end in time. A status that isn't zero is
 /// no error here: see [`Finished::status`].
 pub fn run(
-    mut command: Command,
+    command: Command,
     input: Option<Vec<u8>>,
     limit: Duration,
 ) -> Result<Finished, CommandError> {
+    run_until(command, input, limit, None)
+}
+
+/// As [`run`], in a process group of its own, so that a Ctrl-C meant for this
+/// program does not end it: the bounds say when it has to.
+///
+/// # Errors
+/// As [`run`], and when it was stopped.
+pub fn run_bounded(
+    mut command: Command,
+    input: Option<Vec<u8>>,
+    bounds: &Bounds,
+) -> Result<Finished, CommandError> {
+    command.process_group(0);
+    run_until(command, input, bounds.limit, Some(&bounds.stop))
+}
+
+fn run_until(
+    mut command: Command,
+    input: Option<Vec<u8>>,
+    limit: Duration,
+    stop: Option<&AtomicUsize>,
+) -> Result<Finished, CommandError> {
     let deadline = Instant::now() + limit;
+    let stopped = || stop.is_some_and(|stop| stop.load(Ordering::SeqCst) != 0);
     let text = line(&command);
     let program = PathBuf::from(command.get_program());
     let mut child = command
@@ -197,9 +242,14 @@ pub fn run(
     // must not keep us.
     let stdout = collect(child.stdout.take());
     let stderr = collect(child.stderr.take());
-    let wait = |end: &mpsc::Receiver<Vec<u8>>| {
-        end.recv_timeout(deadline.saturating_duration_since(Instant::now()))
-            .ok()
+    let wait = |end: &mpsc::Receiver<Vec<u8>>| loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let slice = stop.map_or(left, |_| left.min(STOP_EVERY));
+        match end.recv_timeout(slice) {
+            Ok(bytes) => return Some(bytes),
+            Err(RecvTimeoutError::Timeout) if !left.is_zero() && !stopped() => {}
+            Err(_) => return None,
+        }
     };
     if let (Some(stdout), Some(stderr)) = (wait(&stdout), wait(&stderr)) {
         // Both pipes are closed, so it has ended or is about to.
@@ -213,7 +263,7 @@ pub fn run(
                         stderr: one_line(&stderr),
                     });
                 }
-                Ok(None) if Instant::now() < deadline => {
+                Ok(None) if Instant::now() < deadline && !stopped() => {
                     thread::sleep(Duration::from_micros(200));
                 }
                 _ => break,
@@ -221,8 +271,17 @@ pub fn run(
         }
     }
     // Already gone is as good as killed; the wait takes it off the process table.
+    if stop.is_some()
+        && let Ok(pid) = i32::try_from(child.id())
+        && let Some(group) = rustix::process::Pid::from_raw(pid)
+    {
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
+    }
     drop(child.kill());
     drop(child.wait());
+    if stopped() {
+        return Err(CommandError::Interrupted { command: text });
+    }
     Err(CommandError::TimedOut {
         command: text,
         limit,
@@ -287,6 +346,31 @@ mod tests {
             "{error:?}"
         );
         assert!(start.elapsed() < Duration::from_secs(5));
+    }
+
+    #[test]
+    fn a_program_is_stopped_from_outside_with_what_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("mark");
+        let bounds = Bounds {
+            limit: Duration::from_secs(30),
+            stop: Arc::default(),
+        };
+        let stop = Arc::clone(&bounds.stop);
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            stop.store(2, Ordering::SeqCst);
+        });
+        let start = Instant::now();
+        let script = format!("(sleep 1; : > {}) & wait", mark.display());
+        let error = run_bounded(shell(&script), None, &bounds);
+        assert!(
+            matches!(error, Err(CommandError::Interrupted { .. })),
+            "{error:?}"
+        );
+        assert!(start.elapsed() < Duration::from_millis(900));
+        thread::sleep(Duration::from_millis(1300));
+        assert!(!mark.exists(), "a grandchild went on");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 pub mod command;
 pub mod directory;
+pub mod journal;
 pub mod podman;
 pub mod scope;
 pub mod secret;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::command::{self, CommandError, Finished, extended_path, find};
+use crate::command::{self, Bounds, CommandError, Finished, extended_path, find};
 
 /// How long a question about the local storage may take; another podman that
 /// pulls can hold its lock for a while.
@@ -22,6 +22,18 @@ pub const MAX_SECRET_BYTES: usize = 511_999;
 pub struct Podman {
     program: PathBuf,
     path: OsString,
+    bounds: Option<Bounds>,
+}
+
+/// A container as podman sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// Its id: another one is another container.
+    pub id: String,
+    /// `running`, `exited`, `paused`, `created` …
+    pub status: String,
+    /// `healthy`, `unhealthy`, `starting`; none: it has no health check.
+    pub health: Option<String>,
 }
 
 impl Podman {
@@ -35,7 +47,17 @@ impl Podman {
         Ok(Self {
             program,
             path: extended_path(path),
+            bounds: None,
         })
+    }
+
+    /// The same, where every question ends within the bounds.
+    #[must_use]
+    pub fn bounded(&self, bounds: &Bounds) -> Self {
+        Self {
+            bounds: Some(bounds.clone()),
+            ..self.clone()
+        }
     }
 
     fn command(&self, arguments: &[&OsStr]) -> Command {
@@ -45,7 +67,106 @@ impl Podman {
     }
 
     fn ask(&self, arguments: &[&OsStr], input: Option<Vec<u8>>) -> Result<Finished, CommandError> {
-        command::run(self.command(arguments), input, QUESTION_LIMIT)
+        let command = self.command(arguments);
+        match &self.bounds {
+            None => command::run(command, input, QUESTION_LIMIT),
+            Some(bounds) => command::run_bounded(command, input, bounds),
+        }
+    }
+
+    /// The container of that name; none: podman knows of none.
+    ///
+    /// # Errors
+    /// When podman can't be run, or answers something else.
+    pub fn container(&self, name: &str) -> Result<Option<Container>, CommandError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Answer {
+            id: String,
+            state: State,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct State {
+            status: String,
+            #[serde(default)]
+            health: Option<Health>,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Health {
+            #[serde(default)]
+            status: String,
+        }
+        let done = self.ask(&["container", "inspect", name].map(OsStr::new), None)?;
+        if !done.status.success() {
+            return if done.stderr.contains("no such container") {
+                Ok(None)
+            } else {
+                Err(done.into_error())
+            };
+        }
+        let answers = serde_json::from_slice::<Vec<Answer>>(&done.stdout).unwrap_or_default();
+        match <[Answer; 1]>::try_from(answers) {
+            Ok([answer]) => Ok(Some(Container {
+                id: answer.id,
+                status: answer.state.status,
+                health: answer
+                    .state
+                    .health
+                    .map(|health| health.status)
+                    .filter(|status| !status.is_empty()),
+            })),
+            Err(_) => Err(CommandError::Unexpected {
+                command: done.command,
+                wanted: "a container in JSON",
+            }),
+        }
+    }
+
+    /// Sends a signal (`KILL`, `STOP`, `CONT`) to a container's first process.
+    ///
+    /// # Errors
+    /// When podman can't be run or there is no such running container.
+    pub fn kill(&self, container: &str, signal: &str) -> Result<(), CommandError> {
+        self.obey(&["kill", "--signal", signal, container].map(OsStr::new))
+    }
+
+    /// Removes every container, image, network and volume of this user's podman.
+    ///
+    /// # Errors
+    /// When podman can't be run or doesn't bring it to an end.
+    pub fn reset_storage(&self) -> Result<(), CommandError> {
+        self.obey(&["system", "reset", "--force"].map(OsStr::new))
+    }
+
+    /// Runs a command inside a running container and keeps what it writes.
+    ///
+    /// # Errors
+    /// When podman can't be run or doesn't end in time. A status that isn't zero is
+    /// no error here; podman's own are 125 and above.
+    pub fn exec_captured(
+        &self,
+        container: &str,
+        command: &[String],
+        input: Option<Vec<u8>>,
+    ) -> Result<Finished, CommandError> {
+        let mut arguments = vec![OsStr::new("exec")];
+        if input.is_some() {
+            arguments.push(OsStr::new("--interactive"));
+        }
+        arguments.push(OsStr::new(container));
+        arguments.extend(command.iter().map(OsStr::new));
+        self.ask(&arguments, input)
+    }
+
+    fn obey(&self, arguments: &[&OsStr]) -> Result<(), CommandError> {
+        let done = self.ask(arguments, None)?;
+        if done.status.success() {
+            Ok(())
+        } else {
+            Err(done.into_error())
+        }
     }
 
     /// Whether the local storage has the image (`podman image exists`: 0 yes, 1 no).

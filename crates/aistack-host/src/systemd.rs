@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::command::{self, CommandError, Finished, find};
+use crate::command::{self, Bounds, CommandError, Finished, find};
 
 /// How long `systemctl show` may take: it answers in milliseconds or hangs.
 const SHOW_LIMIT: Duration = Duration::from_secs(10);
@@ -114,6 +114,7 @@ pub struct Systemctl {
     program: PathBuf,
     manager: Manager,
     runtime_dir: Option<PathBuf>,
+    bounds: Option<Bounds>,
 }
 
 impl Systemctl {
@@ -135,7 +136,30 @@ impl Systemctl {
             program,
             manager,
             runtime_dir,
+            bounds: None,
         })
+    }
+
+    /// The same, where every call ends within the bounds.
+    #[must_use]
+    pub fn bounded(&self, bounds: &Bounds) -> Self {
+        Self {
+            bounds: Some(bounds.clone()),
+            ..self.clone()
+        }
+    }
+
+    fn run(&self, command: Command, limit: Duration) -> Result<Finished, CommandError> {
+        match &self.bounds {
+            None => command::run(command, None, limit),
+            Some(bounds) => {
+                let bounds = Bounds {
+                    limit: bounds.limit.min(limit),
+                    stop: bounds.stop.clone(),
+                };
+                command::run_bounded(command, None, &bounds)
+            }
+        }
     }
 
     fn command(&self) -> Command {
@@ -164,7 +188,7 @@ impl Systemctl {
         }
         let mut command = self.command();
         command.arg("show").args(units).arg(PROPERTIES);
-        let done = command::run(command, None, SHOW_LIMIT)?;
+        let done = self.run(command, SHOW_LIMIT)?;
         if !done.status.success() {
             return Err(done.into_error().into());
         }
@@ -198,6 +222,14 @@ impl Systemctl {
         self.verb(&["restart", "--no-block"], units)
     }
 
+    /// Restarts `units` and waits for them.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or says that a unit failed.
+    pub fn restart(&self, units: &[&str]) -> Result<(), CommandError> {
+        self.verb(&["restart"], units)
+    }
+
     /// Stops `units` and waits for them.
     ///
     /// # Errors
@@ -213,7 +245,7 @@ impl Systemctl {
         let mut command = self.command();
         command.args(verb).arg("--").args(units);
         // As long as the units' own time-outs: a pull may take an hour.
-        let done: Finished = command::run(command, None, Duration::from_hours(7 * 24))?;
+        let done: Finished = self.run(command, Duration::from_hours(7 * 24))?;
         if done.status.success() {
             Ok(())
         } else {

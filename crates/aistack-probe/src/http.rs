@@ -80,6 +80,14 @@ pub enum Method {
     Get,
     /// Puts the bytes in its place.
     Put,
+    /// Asks for the head alone.
+    Head,
+    /// Hands the bytes over.
+    Post,
+    /// Changes what is there by the bytes.
+    Patch,
+    /// Takes what is there away.
+    Delete,
 }
 
 /// A request for [`exchange`].
@@ -91,7 +99,8 @@ pub struct Request<'a> {
     pub url: &'a str,
     /// Names and values of headers beside those of the protocol.
     pub headers: &'a [(&'a str, &'a str)],
-    /// What is sent along; nothing with [`Method::Get`].
+    /// What is sent along; nothing with [`Method::Get`], [`Method::Head`] and
+    /// [`Method::Delete`].
     pub body: &'a [u8],
 }
 
@@ -100,6 +109,9 @@ pub struct Request<'a> {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// Names, in lower case, and values of the headers; bytes that are no text are
+    /// replaced.
+    pub headers: Vec<(String, String)>,
     /// The whole body.
     pub body: Vec<u8>,
 }
@@ -116,10 +128,22 @@ pub fn exchange(request: &Request<'_>, limit: Duration, most: usize) -> Result<A
     let agent = agent(limit, limit);
     let sent = match request.method {
         Method::Get => with_headers(agent.get(url), request.headers).call(),
+        Method::Head => with_headers(agent.head(url), request.headers).call(),
+        Method::Delete => with_headers(agent.delete(url), request.headers).call(),
         Method::Put => with_headers(agent.put(url), request.headers).send(request.body),
+        Method::Post => with_headers(agent.post(url), request.headers).send(request.body),
+        Method::Patch => with_headers(agent.patch(url), request.headers).send(request.body),
     };
     let mut response = sent.map_err(|error| failed(url, error, limit))?;
     let status = response.status().as_u16();
+    let headers = response
+        .headers()
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
     let mut body = Vec::new();
     response
         .body_mut()
@@ -133,7 +157,11 @@ pub fn exchange(request: &Request<'_>, limit: Duration, most: usize) -> Result<A
             seen: format!("a body of more than {} KiB", most / 1024),
         });
     }
-    Ok(Answer { status, body })
+    Ok(Answer {
+        status,
+        headers,
+        body,
+    })
 }
 
 fn with_headers<B>(

@@ -28,6 +28,7 @@ in
       name = "makes a hypertable";
       exec = sql "CREATE TABLE IF NOT EXISTS h(t timestamptz NOT NULL, v float); SELECT create_hypertable('h', 't', if_not_exists => true)";
       expect = "h";
+      quick = false;
     }
     {
       name = "finds the nearest vector";
@@ -38,6 +39,7 @@ in
       name = "is tuned to its memory";
       exec = sql "SHOW shared_buffers";
       expect = "1GB";
+      quick = false;
     }
   ];
 }

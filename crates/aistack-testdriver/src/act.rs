@@ -1,0 +1,671 @@
+//! What each kind of step does, once.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use aistack_host::command::{self, Bounds, CommandError, Finished, below};
+use aistack_host::journal::{Cursor, Journal};
+use aistack_host::podman::Podman;
+use aistack_host::sockets::{Exposure, Listening, Transport};
+use aistack_host::systemd::{Manager, Systemctl};
+use aistack_probe::{Answer, excerpt};
+use aistack_stack::{Protocol, Scope};
+
+use crate::plan::{Deed, Named, Purpose, Request, Verb, state_name};
+use crate::scenario::{Exec, FileMatch, JsonMatch, Method, Text, UnitState};
+use crate::services::{self, Way};
+
+/// The most that is read of an answer or a file, in bytes.
+const MOST: usize = 1024 * 1024;
+/// How much of an answer a message shows, in characters.
+const SHOWN: usize = 160;
+
+/// Why a step is not well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// What was seen instead.
+    Failed(String),
+    /// Nothing can be said: why.
+    Skipped(String),
+}
+
+fn failed(why: impl Display) -> Trouble {
+    Trouble::Failed(format!("{why}"))
+}
+
+type Seen = Result<(), Trouble>;
+
+/// The machine that the steps run on, and what they leave for each other.
+#[derive(Debug)]
+pub struct Machine {
+    root: PathBuf,
+    path: Option<OsString>,
+    manager: Manager,
+    /// Ids of the containers that were killed, stopped, re-created or reset last.
+    old: Mutex<BTreeMap<String, String>>,
+    /// Ports that steps hold.
+    held: Mutex<BTreeMap<(Protocol, SocketAddr), Held>>,
+    /// The end of the journal when the scenario began.
+    begin: Mutex<Option<Result<Cursor, String>>>,
+}
+
+/// Kept only to be dropped.
+#[derive(Debug)]
+enum Held {
+    Tcp { _listener: TcpListener },
+    Udp { _socket: UdpSocket },
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A socket that listens where this machine's containers would.
+fn bind(protocol: Protocol, at: SocketAddr) -> io::Result<Held> {
+    match protocol {
+        Protocol::Tcp => TcpListener::bind(at).map(|listener| Held::Tcp {
+            _listener: listener,
+        }),
+        Protocol::Udp => UdpSocket::bind(at).map(|socket| Held::Udp { _socket: socket }),
+    }
+}
+
+impl Machine {
+    /// The machine below `root`, with programs from `path` (the value of `PATH`).
+    #[must_use]
+    pub fn new(root: &Path, path: Option<OsString>, scope: Scope) -> Self {
+        Self {
+            root: root.to_owned(),
+            path,
+            manager: match scope {
+                Scope::System => Manager::System,
+                Scope::User => Manager::User,
+            },
+            old: Mutex::default(),
+            held: Mutex::default(),
+            begin: Mutex::default(),
+        }
+    }
+
+    fn podman(&self, bounds: &Bounds) -> Result<Podman, Trouble> {
+        Podman::new(self.path.as_deref())
+            .map(|podman| podman.bounded(bounds))
+            .map_err(failed)
+    }
+
+    fn systemctl(&self, bounds: &Bounds) -> Result<Systemctl, Trouble> {
+        Systemctl::new(self.manager, self.path.as_deref())
+            .map(|systemctl| systemctl.bounded(bounds))
+            .map_err(failed)
+    }
+
+    /// Marks the place in the journal after which lines count.
+    pub fn begin_journal(&self, bounds: &Bounds) {
+        let cursor = Journal::new(self.manager, self.path.as_deref())
+            .and_then(|journal| journal.end(bounds))
+            .map_err(|error| error.to_string());
+        *lock(&self.begin) = Some(cursor);
+    }
+
+    /// Lets go of every port that is still held.
+    pub fn release_all(&self) {
+        lock(&self.held).clear();
+    }
+
+    /// Does it once, within the bounds.
+    ///
+    /// # Errors
+    /// What was seen instead, or why nothing can be said.
+    pub fn act(&self, deed: &Deed, bounds: &Bounds) -> Seen {
+        match deed {
+            Deed::Skip(why) => Err(Trouble::Skipped(why.clone())),
+            Deed::Healthy { of, new } => self.healthy(of, *new, bounds),
+            Deed::Ports(of) => self.ports(of),
+            Deed::Ask {
+                of,
+                way,
+                expect,
+                purpose,
+            } => self.ask(of, way, expect, *purpose, bounds),
+            Deed::Http(request) => http(request, bounds),
+            Deed::Tcp(at, open) => tcp(*at, *open, bounds.limit),
+            Deed::NothingListens(protocol, at) => self.nothing_listens(*protocol, *at),
+            Deed::Unit(unit, state) => self.unit(unit, *state, bounds),
+            Deed::File(file) => self.file(file),
+            Deed::Exec(container, exec) => self.exec(container.as_deref(), exec, bounds),
+            Deed::Journal(unit, line) => self.journal(unit, line, bounds),
+            Deed::Signal(of, signal) => {
+                let podman = self.podman(bounds)?;
+                self.remember(&podman, of)?;
+                podman.kill(&of.service.container, signal).map_err(failed)
+            }
+            Deed::Continue(of) => self.go_on(of, bounds),
+            Deed::Recreate(of) => self.recreate(of, bounds),
+            Deed::Reset(services) => self.reset(services, bounds),
+            Deed::Verb(verb, unit) => {
+                let systemctl = self.systemctl(bounds)?;
+                let units = [unit.as_str()];
+                match verb {
+                    Verb::Start => systemctl.start(&units),
+                    Verb::Stop => systemctl.stop(&units),
+                    Verb::Restart => systemctl.restart(&units),
+                    Verb::RestartNoWait => systemctl.restart_no_block(&units),
+                }
+                .map_err(failed)
+            }
+            Deed::TakePort(protocol, at) => {
+                let socket = bind(*protocol, *at)
+                    .map_err(|error| failed(format!("{at}/{protocol}: {error}")))?;
+                lock(&self.held).insert((*protocol, *at), socket);
+                Ok(())
+            }
+            Deed::ReleasePort(protocol, at) => match lock(&self.held).remove(&(*protocol, *at)) {
+                Some(_) => Ok(()),
+                None => Err(failed("no step holds it")),
+            },
+        }
+    }
+
+    /// Keeps the id of a container that is about to go; none is no error.
+    fn remember(&self, podman: &Podman, of: &Named) -> Result<Option<String>, Trouble> {
+        let container = podman.container(&of.service.container).map_err(failed)?;
+        let id = container.map(|container| container.id);
+        if let Some(id) = &id {
+            lock(&self.old).insert(of.name.clone(), id.clone());
+        }
+        Ok(id)
+    }
+
+    fn healthy(&self, of: &Named, new: bool, bounds: &Bounds) -> Seen {
+        let begun = Instant::now();
+        self.unit(&of.service.unit, UnitState::Active, bounds)?;
+        let name = &of.service.container;
+        let container = self
+            .podman(bounds)?
+            .container(name)
+            .map_err(failed)?
+            .ok_or_else(|| failed(format!("podman has no container {name}")))?;
+        if new && lock(&self.old).get(&of.name) == Some(&container.id) {
+            return Err(failed(format!("{name} is still the same container")));
+        }
+        if container.status != "running" {
+            return Err(failed(format!("{name} is {}", container.status)));
+        }
+        match container.health.as_deref() {
+            None | Some("healthy") => {}
+            Some(other) => return Err(failed(format!("podman says that {name} is {other}"))),
+        }
+        let Some(probe) = &of.service.health else {
+            return Ok(());
+        };
+        let left = bounds.limit.saturating_sub(begun.elapsed());
+        let outcome = aistack_probe::run(probe, left.max(Duration::from_millis(1)));
+        outcome
+            .result
+            .map(drop)
+            .map_err(|error| failed(format!("{}: {error}", aistack_probe::target(probe))))
+    }
+
+    fn listening(&self) -> Result<Listening, Trouble> {
+        Listening::read(&self.root).map_err(failed)
+    }
+
+    fn ports(&self, of: &Named) -> Seen {
+        let listening = self.listening()?;
+        let wrong: Vec<String> = of
+            .service
+            .ports
+            .iter()
+            .filter_map(|port| {
+                let at = format!("{} {}/{}", port.name, port.socket(), port.protocol);
+                match listening.exposure(transport(port.protocol), port.socket()) {
+                    Exposure::AsDeclared => None,
+                    Exposure::Nothing => Some(format!("{at}: nothing listens there")),
+                    Exposure::Wider(seen) => Some(format!("{at}: it listens on {seen}")),
+                    Exposure::Elsewhere(_) => Some(format!("{at}: it listens elsewhere")),
+                }
+            })
+            .collect();
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(failed(wrong.join("; ")))
+        }
+    }
+
+    fn nothing_listens(&self, protocol: Protocol, at: SocketAddr) -> Seen {
+        match self.listening()?.exposure(transport(protocol), at) {
+            Exposure::Nothing => Ok(()),
+            Exposure::AsDeclared => Err(failed(format!("something listens on {at}"))),
+            Exposure::Wider(seen) => Err(failed(format!(
+                "something listens on {}",
+                SocketAddr::new(seen, at.port())
+            ))),
+            Exposure::Elsewhere(seen) => Err(failed(format!(
+                "something listens on {}",
+                seen.iter()
+                    .map(|address| SocketAddr::new(*address, at.port()).to_string())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))),
+        }
+    }
+
+    fn unit(&self, unit: &str, wanted: UnitState, bounds: &Bounds) -> Seen {
+        let states = self
+            .systemctl(bounds)?
+            .show(&[unit])
+            .map_err(|error| failed(chain(&error)))?;
+        let state = states
+            .first()
+            .ok_or_else(|| failed("systemd said nothing"))?;
+        let is = match wanted {
+            UnitState::NotFound => state.load == "not-found",
+            UnitState::Active => state.is_active(),
+            other => state.is_loaded() && state.active == state_name(other),
+        };
+        if is {
+            Ok(())
+        } else {
+            Err(failed(format!("{unit} is {}", state.summary())))
+        }
+    }
+
+    fn file(&self, wanted: &FileMatch) -> Seen {
+        let path = below(&self.root, &wanted.path);
+        let shown = wanted.path.display();
+        let there = path
+            .try_exists()
+            .map_err(|error| failed(format!("{shown} cannot be looked at: {error}")))?;
+        match (there, wanted.exists) {
+            (true, false) => return Err(failed(format!("{shown} is there"))),
+            (false, true) => return Err(failed(format!("{shown} is not there"))),
+            (false, false) => return Ok(()),
+            (true, true) => {}
+        }
+        let Some(text) = &wanted.text else {
+            return Ok(());
+        };
+        let mut bytes = Vec::new();
+        File::open(&path)
+            .and_then(|file| file.take(MOST as u64).read_to_end(&mut bytes))
+            .map_err(|error| failed(format!("{shown} cannot be read: {error}")))?;
+        holds(&shown.to_string(), text, &bytes)
+    }
+
+    fn exec(&self, container: Option<&str>, exec: &Exec, bounds: &Bounds) -> Seen {
+        let input = exec.input.as_ref().map(|input| input.as_bytes().to_vec());
+        let done = match container {
+            Some(container) => self
+                .podman(bounds)?
+                .exec_captured(container, &exec.argv, input),
+            None => self.on_host(&exec.argv, input, bounds),
+        }
+        .map_err(failed)?;
+        let code = done.status.code();
+        if code != Some(i32::from(exec.exit)) {
+            return Err(failed(ended(&done)));
+        }
+        if let Some(text) = &exec.stdout {
+            holds("standard output", text, &done.stdout)?;
+        }
+        if let Some(text) = &exec.stderr {
+            holds("standard error", text, done.stderr.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn on_host(
+        &self,
+        argv: &[String],
+        input: Option<Vec<u8>>,
+        bounds: &Bounds,
+    ) -> Result<Finished, CommandError> {
+        let (name, arguments) = argv.split_first().ok_or(CommandError::NotFound {
+            program: "the program",
+        })?;
+        let program = if name.contains('/') {
+            PathBuf::from(name)
+        } else {
+            command::find(Path::new("/"), self.path.as_deref(), &[], name)
+                .unwrap_or_else(|| PathBuf::from(name))
+        };
+        let mut command = Command::new(program);
+        command.args(arguments);
+        command::run_bounded(command, input, bounds)
+    }
+
+    fn journal(&self, unit: &str, line: &str, bounds: &Bounds) -> Seen {
+        let begin = match &*lock(&self.begin) {
+            Some(Ok(cursor)) => cursor.clone(),
+            Some(Err(error)) => return Err(failed(error)),
+            None => return Err(failed("the journal's end was not looked for")),
+        };
+        let said = Journal::new(self.manager, self.path.as_deref())
+            .and_then(|journal| journal.after(&begin, unit, bounds))
+            .map_err(failed)?;
+        if said.lines().any(|said| said.contains(line)) {
+            return Ok(());
+        }
+        let last = said.lines().last().unwrap_or("nothing");
+        Err(failed(format!(
+            "no line has {line:?}; the last one of {} is: {}",
+            said.lines().count(),
+            excerpt(last.as_bytes(), SHOWN)
+        )))
+    }
+
+    fn go_on(&self, of: &Named, bounds: &Bounds) -> Seen {
+        let podman = self.podman(bounds)?;
+        let name = &of.service.container;
+        match podman.container(name).map_err(failed)? {
+            Some(container) if container.status == "running" => {
+                podman.kill(name, "CONT").map_err(failed)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn recreate(&self, of: &Named, bounds: &Bounds) -> Seen {
+        let podman = self.podman(bounds)?;
+        let old = self.remember(&podman, of)?;
+        self.systemctl(bounds)?
+            .restart(&[of.service.unit.as_str()])
+            .map_err(failed)?;
+        let name = &of.service.container;
+        match podman.container(name).map_err(failed)? {
+            None => Err(failed(format!("podman has no container {name}"))),
+            Some(new) if Some(&new.id) == old.as_ref() => {
+                Err(failed(format!("{name} is still the same container")))
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn reset(&self, services: &[Named], bounds: &Bounds) -> Seen {
+        let podman = self.podman(bounds)?;
+        let mut old = Vec::new();
+        for of in services {
+            old.extend(self.remember(&podman, of)?.map(|id| (of, id)));
+        }
+        if old.is_empty() && !services.is_empty() {
+            return Err(failed("no container ran that a reset could take away"));
+        }
+        podman.reset_storage().map_err(failed)?;
+        for (of, id) in old {
+            // Units may have begun to bring things back.
+            let now = podman.container(&of.service.container).map_err(failed)?;
+            if now.is_some_and(|now| now.id == id) {
+                return Err(failed(format!("{} is still there", of.service.container)));
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(&self, of: &Named, way: &Way, expect: &str, purpose: Purpose, bounds: &Bounds) -> Seen {
+        match way {
+            Way::Http(request) => ask_http(of, request, expect, purpose, bounds),
+            Way::Exec(argv) => {
+                let done = self
+                    .podman(bounds)?
+                    .exec_captured(&of.service.container, argv, None)
+                    .map_err(failed)?;
+                let text = String::from_utf8_lossy(&done.stdout);
+                if !done.status.success() {
+                    return Err(failed(ended(&done)));
+                }
+                // Redis says it on its standard output, and ends well.
+                if text.starts_with("NOAUTH") {
+                    return Err(locked());
+                }
+                contains(expect, &text)
+            }
+        }
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {}", chain(source)),
+        None => error.to_string(),
+    }
+}
+
+fn transport(protocol: Protocol) -> Transport {
+    match protocol {
+        Protocol::Tcp => Transport::Tcp,
+        Protocol::Udp => Transport::Udp,
+    }
+}
+
+fn locked() -> Trouble {
+    Trouble::Skipped("it asks for a password, which the scenario does not have".to_owned())
+}
+
+fn ended(done: &Finished) -> String {
+    let said = if done.stderr.is_empty() {
+        excerpt(&done.stdout, SHOWN)
+    } else {
+        excerpt(done.stderr.as_bytes(), SHOWN)
+    };
+    let said = if said.is_empty() {
+        "it said nothing".to_owned()
+    } else {
+        said
+    };
+    format!("`{}` ended with {}: {said}", done.command, done.status)
+}
+
+fn contains(wanted: &str, text: &str) -> Seen {
+    if text.contains(wanted) {
+        Ok(())
+    } else {
+        Err(failed(format!(
+            "no {wanted:?} in the answer {:?}",
+            excerpt(text.as_bytes(), SHOWN)
+        )))
+    }
+}
+
+/// Whether a text is as wanted; `what` names it in the message.
+fn holds(what: &str, wanted: &Text, bytes: &[u8]) -> Seen {
+    let text = String::from_utf8_lossy(bytes);
+    let shown = excerpt(bytes, SHOWN);
+    if let Some(equals) = &wanted.equals
+        && text.trim() != equals.trim()
+    {
+        return Err(failed(format!("{what} is {shown:?}, not {equals:?}")));
+    }
+    if let Some(part) = &wanted.contains
+        && !text.contains(part.as_str())
+    {
+        return Err(failed(format!("{what} lacks {part:?}: {shown:?}")));
+    }
+    if let Some(part) = &wanted.lacks
+        && text.contains(part.as_str())
+    {
+        return Err(failed(format!("{what} has {part:?}: {shown:?}")));
+    }
+    Ok(())
+}
+
+fn tcp(at: SocketAddr, open: bool, limit: Duration) -> Seen {
+    match (TcpStream::connect_timeout(&at, limit), open) {
+        (Ok(_), true) => Ok(()),
+        (Ok(_), false) => Err(failed(format!("{at} takes connections"))),
+        // Refused is closed; a network that swallows packets is as good.
+        (Err(error), false)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::TimedOut
+                    | io::ErrorKind::WouldBlock
+            ) =>
+        {
+            Ok(())
+        }
+        (Err(error), _) => Err(failed(format!("{at}: {error}"))),
+    }
+}
+
+fn method(method: Method) -> aistack_probe::Method {
+    match method {
+        Method::Get => aistack_probe::Method::Get,
+        Method::Head => aistack_probe::Method::Head,
+        Method::Post => aistack_probe::Method::Post,
+        Method::Put => aistack_probe::Method::Put,
+        Method::Patch => aistack_probe::Method::Patch,
+        Method::Delete => aistack_probe::Method::Delete,
+    }
+}
+
+fn exchange(
+    name: Method,
+    url: &str,
+    headers: &[(String, String)],
+    body: Option<&str>,
+    limit: Duration,
+) -> Result<Answer, Trouble> {
+    let headers: Vec<(&str, &str)> = headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let request = aistack_probe::Request {
+        method: method(name),
+        url,
+        headers: &headers,
+        body: body.unwrap_or_default().as_bytes(),
+    };
+    aistack_probe::exchange(&request, limit, MOST).map_err(failed)
+}
+
+fn ask_http(
+    of: &Named,
+    request: &services::Request,
+    expect: &str,
+    purpose: Purpose,
+    bounds: &Bounds,
+) -> Seen {
+    let port = of
+        .service
+        .port(&request.port)
+        .ok_or_else(|| failed(format!("{} has no port {}", of.name, request.port)))?;
+    let url = format!("http://{}{}", port.reachable(), request.path);
+    let json = [("content-type".to_owned(), "application/json".to_owned())];
+    let headers = if request.body.is_some() {
+        &json[..]
+    } else {
+        &[]
+    };
+    let answer = exchange(
+        request.method,
+        &url,
+        headers,
+        request.body.as_deref(),
+        bounds.limit,
+    )?;
+    match (answer.status, purpose) {
+        (401 | 403, _) => Err(locked()),
+        // It is there from an earlier run.
+        (200..=299, _) | (409, Purpose::Write) => {
+            contains(expect, &String::from_utf8_lossy(&answer.body))
+        }
+        (status, _) => Err(failed(format!(
+            "answered status {status}: {}",
+            excerpt(&answer.body, SHOWN)
+        ))),
+    }
+}
+
+fn http(request: &Request, bounds: &Bounds) -> Seen {
+    let answer = exchange(
+        request.method,
+        &request.url,
+        &request.headers,
+        request.body.as_deref(),
+        bounds.limit,
+    )?;
+    let expect = &request.expect;
+    let as_wanted = match expect.status {
+        Some(status) => answer.status == status,
+        None => (200..=299).contains(&answer.status),
+    };
+    if !as_wanted {
+        let wanted = expect
+            .status
+            .map_or_else(|| "one from 200 to 299".to_owned(), |s| s.to_string());
+        return Err(failed(format!(
+            "answered status {}, not {wanted}: {}",
+            answer.status,
+            excerpt(&answer.body, SHOWN)
+        )));
+    }
+    for (name, text) in &expect.headers {
+        let value = answer
+            .headers
+            .iter()
+            .find(|(seen, _)| seen.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+            .ok_or_else(|| failed(format!("the answer has no header {name}")))?;
+        holds(&format!("header {name}"), text, value.as_bytes())?;
+    }
+    if let Some(text) = &expect.body {
+        holds("the body", text, &answer.body)?;
+    }
+    if expect.json.is_empty() {
+        return Ok(());
+    }
+    let document = serde_json::from_slice(&answer.body).map_err(|error| {
+        failed(format!(
+            "the body is no JSON ({error}): {}",
+            excerpt(&answer.body, SHOWN)
+        ))
+    })?;
+    expect
+        .json
+        .iter()
+        .try_for_each(|wanted| json(wanted, &document))
+}
+
+fn json(wanted: &JsonMatch, document: &serde_json::Value) -> Seen {
+    let path = &wanted.path;
+    let value = match (path.find(document), wanted.exists) {
+        (None, false) => return Ok(()),
+        (None, true) => return Err(failed(format!("the body has nothing at {path}"))),
+        (Some(value), false) => {
+            return Err(failed(format!("the body has {} at {path}", shown(value))));
+        }
+        (Some(value), true) => value,
+    };
+    if let Some(equals) = &wanted.equals
+        && value != equals
+    {
+        return Err(failed(format!("{path} is {}, not {equals}", shown(value))));
+    }
+    if let Some(part) = &wanted.contains {
+        let has = match value {
+            serde_json::Value::String(text) => text.contains(part.as_str()),
+            serde_json::Value::Array(list) => list.iter().any(|item| item == part.as_str()),
+            _ => false,
+        };
+        if !has {
+            return Err(failed(format!(
+                "{path} is {}, without {part:?}",
+                shown(value)
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn shown(value: &serde_json::Value) -> String {
+    excerpt(value.to_string().as_bytes(), SHOWN)
+}

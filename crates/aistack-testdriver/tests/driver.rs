@@ -1,0 +1,910 @@
+//! `aistack-testdriver`: real sockets on loopback, among them such that misbehave, and
+//! fake podman, systemctl and journalctl.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A folder with the fakes, a stack, and whatever a test lays beside them.
+struct Machine {
+    directory: TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/bin");
+        fs::create_dir(directory.path().join("bin")).unwrap();
+        for name in ["systemctl", "podman", "journalctl"] {
+            symlink(programs.join(name), directory.path().join("bin").join(name)).unwrap();
+        }
+        let machine = Self { directory };
+        machine.write("units/none", "");
+        machine.stack(&[("web", closed_port())]);
+        machine
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// A stack of web services, each with its container.
+    fn stack(&self, services: &[(&str, u16)]) {
+        let of = |name: &str, port: u16| {
+            json!({
+                "description": name, "option": format!("services.aiStack.{name}"),
+                "unit": format!("local-ai-{name}.service"),
+                "pullUnit": format!("local-ai-{name}-image.service"),
+                "container": format!("local-ai-{name}"), "configHash": "one",
+                "image": {
+                    "reference": "registry.example/x:1", "name": "registry.example/x",
+                    "tag": "1", "digest": null, "archive": null,
+                },
+                "ports": [{
+                    "name": "http", "protocol": "tcp", "address": "127.0.0.1", "host": port,
+                    "container": 80, "option": "services.aiStack.x.ports.http",
+                }],
+                "health": null, "data": [], "secrets": [], "files": [], "setup": [],
+                "needs": [], "wants": [], "gpu": null, "metrics": null,
+            })
+        };
+        let mut all = serde_json::Map::new();
+        for (name, port) in services {
+            all.insert((*name).to_owned(), of(name, *port));
+            self.write(
+                &format!("containers/local-ai-{name}"),
+                "one running healthy\n",
+            );
+        }
+        let stack = json!({
+            "schema": 1, "host": "box", "scope": "system", "user": null,
+            "dataRoot": "/", "target": "local-ai.target", "network": "local-ai",
+            "services": all,
+        });
+        self.write("stack.json", &stack.to_string());
+    }
+
+    fn mark(&self) {
+        self.write("test-stack", "");
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_aistack-testdriver"));
+        let path = std::env::join_paths(
+            std::iter::once(self.path("bin"))
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        )
+        .unwrap();
+        command.args(arguments).env("PATH", path);
+        if matches!(arguments[0], "run" | "quick") {
+            command.arg("--stack").arg(self.path("stack.json"));
+        }
+        command
+    }
+
+    fn outcome(&self, arguments: &[&str]) -> (i32, String, String) {
+        let output = self.command(arguments).output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    }
+
+    /// Runs groups of steps on a test stack; exit code and lines.
+    fn groups(&self, groups: &Value) -> (i32, String) {
+        self.mark();
+        let document = json!({ "schema": 1, "name": "t", "groups": groups });
+        let file = self.write("scenario.json", &document.to_string());
+        let (code, out, error) = self.outcome(&["run", file.to_str().unwrap(), "--destructive"]);
+        (code, out + &error)
+    }
+
+    /// Runs steps one after the other, each whatever became of the others.
+    fn steps(&self, steps: &Value) -> (i32, String) {
+        self.groups(&json!([{ "keep-going": true, "steps": steps }]))
+    }
+
+    fn calls(&self) -> String {
+        fs::read_to_string(self.path("calls")).unwrap_or_default()
+    }
+}
+
+/// A port of 127.0.0.1 that nothing listens on: it was free a moment ago.
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// A server that does the same with each connection, once a request has come.
+fn server(answer: impl Fn(TcpStream, &str) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, answer) = (stream.unwrap(), answer.clone());
+            thread::spawn(move || {
+                let mut request = vec![0; 4096];
+                let mut count = stream.read(&mut request).unwrap_or_default();
+                let head = String::from_utf8_lossy(&request[..count]).to_lowercase();
+                // The body may come in a packet of its own.
+                if head.contains("content-length: ") && head.ends_with("\r\n\r\n") {
+                    count += stream.read(&mut request[count..]).unwrap_or_default();
+                }
+                request.truncate(count);
+                answer(stream, &String::from_utf8_lossy(&request));
+            });
+        }
+    });
+    address
+}
+
+fn answers(text: &'static str) -> SocketAddr {
+    server(move |mut stream, _| drop(stream.write_all(text.as_bytes())))
+}
+
+const JSON: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-a: b\r\n\
+    content-length: 41\r\n\r\n{\"items\":[{\"name\":\"one\"}],\"list\":[\"two\"]}";
+
+fn get(at: SocketAddr, expect: &Value) -> Value {
+    json!({ "http": { "url": format!("http://{at}/"), "expect": expect } })
+}
+
+#[test]
+fn an_answer_is_held_against_each_matcher() {
+    let machine = Machine::new();
+    let at = answers(JSON);
+    let good = json!({
+        "status": 200, "headers": { "Content-Type": { "contains": "json" }, "x-a": { "equals": "b" } },
+        "body": { "contains": "one", "lacks": "three" },
+        "json": [
+            { "path": "$.items[0].name", "equals": "one" },
+            { "path": "$.list", "contains": "two" },
+            { "path": "$.nothing", "exists": false },
+        ],
+    });
+    let (code, out) = machine.steps(&json!([get(at, &good)]));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.ends_with("1 passed, 0 failed, 0 skipped\n"), "{out}");
+    for (expect, words) in [
+        (json!({ "status": 404 }), "answered status 200, not 404"),
+        (
+            json!({ "headers": { "x-b": { "equals": "b" } } }),
+            "the answer has no header x-b",
+        ),
+        (
+            json!({ "headers": { "x-a": { "equals": "c" } } }),
+            "header x-a is \"b\", not \"c\"",
+        ),
+        (
+            json!({ "body": { "contains": "three" } }),
+            "the body lacks \"three\"",
+        ),
+        (
+            json!({ "body": { "lacks": "one" } }),
+            "the body has \"one\"",
+        ),
+        (
+            json!({ "json": [{ "path": "$.items[1]" }] }),
+            "the body has nothing at $.items[1]",
+        ),
+        (
+            json!({ "json": [{ "path": "$.items", "exists": false }] }),
+            "the body has [",
+        ),
+        (
+            json!({ "json": [{ "path": "$.items[0].name", "equals": 1 }] }),
+            "$.items[0].name is \"one\", not 1",
+        ),
+        (
+            json!({ "json": [{ "path": "$.list", "contains": "tw" }] }),
+            "without \"tw\"",
+        ),
+    ] {
+        let (code, out) = machine.steps(&json!([get(at, &expect)]));
+        assert_eq!(code, 1, "{expect}: {out}");
+        assert!(out.contains(words), "{words}: {out}");
+        assert!(out.ends_with("0 passed, 1 failed, 0 skipped\n"), "{out}");
+    }
+}
+
+#[test]
+fn method_headers_and_body_are_sent() {
+    let machine = Machine::new();
+    let at = server(|mut stream, request| {
+        let request = request.to_lowercase();
+        let good = request.starts_with("patch /a?b=c ")
+            && request.contains("x-key: secret")
+            && request.ends_with("hello");
+        let status = if good {
+            "204 No Content"
+        } else {
+            "400 Bad Request"
+        };
+        drop(
+            stream.write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n").as_bytes()),
+        );
+    });
+    let (code, out) = machine.steps(&json!([{ "http": {
+        "url": format!("http://{at}/a?b=c"), "method": "PATCH", "headers": { "x-key": "secret" },
+        "body": "hello", "expect": { "status": 204 },
+    } }]));
+    assert_eq!(code, 0, "{out}");
+}
+
+#[test]
+fn servers_that_misbehave_cost_their_time_out_and_no_more() {
+    let machine = Machine::new();
+    let garbage = answers("\u{1}\u{2} this is no HTTP \r\n\r\n");
+    let slow = server(|mut stream, _| {
+        for byte in JSON.bytes() {
+            thread::sleep(Duration::from_millis(300));
+            if stream.write_all(&[byte]).is_err() {
+                return;
+            }
+        }
+    });
+    let endless = server(|mut stream, _| {
+        drop(stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
+        while stream.write_all(&[b'x'; 8192]).is_ok() {}
+    });
+    let silent = server(|stream, _| {
+        thread::sleep(Duration::from_secs(30));
+        drop(stream);
+    });
+    let refusing = SocketAddr::from(([127, 0, 0, 1], closed_port()));
+    let closing = server(|stream, _| drop(stream));
+    let step = |at| json!({ "timeout": 1, "http": { "url": format!("http://{at}/") } });
+    let start = Instant::now();
+    let all = [garbage, slow, endless, silent, refusing, closing];
+    let steps: Vec<Value> = all.iter().map(step).collect();
+    let (code, out) = machine.groups(&json!([{ "parallel": true, "steps": steps }]));
+    assert!(
+        start.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(code, 1);
+    let of = |at: SocketAddr| {
+        out.lines()
+            .find(|line| line.contains(&at.to_string()))
+            .unwrap()
+            .to_owned()
+    };
+    for (at, words) in [
+        (garbage, "not HTTP"),
+        (slow, "no complete answer"),
+        (endless, "more than 1024 KiB"),
+        (silent, "no complete answer"),
+        (refusing, "connection refused"),
+        (closing, "closed the connection"),
+    ] {
+        assert!(of(at).contains(words), "{words}: {}", of(at));
+    }
+    assert!(out.ends_with("0 passed, 6 failed, 0 skipped\n"), "{out}");
+}
+
+#[test]
+fn tcp_files_units_and_what_listens() {
+    let machine = Machine::new();
+    machine.write("root/proc/net/none", "");
+    machine.write(
+        "units/bad.service",
+        "LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\n",
+    );
+    machine.write(
+        "units/none.service",
+        "LoadState=not-found\nActiveState=inactive\n",
+    );
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (open, closed) = (listener.local_addr().unwrap().port(), closed_port());
+    let file = machine.write("some/file", "words\n");
+    let all = json!([
+        { "tcp": { "number": open } },
+        { "tcp": { "number": closed, "open": false } },
+        { "nothing-listens": { "number": closed } },
+        { "file": { "path": file, "text": { "equals": "words" } } },
+        { "file": { "path": "/nowhere", "exists": false } },
+        { "unit": { "service": "web" } },
+        { "unit": { "unit": "bad.service", "state": "failed" } },
+        { "unit": { "unit": "none.service", "state": "not-found" } },
+        { "exec": { "argv": ["sh", "-c", "cat; echo bad >&2; exit 3"], "input": "in", "exit": 3,
+            "stdout": { "equals": "in" }, "stderr": { "contains": "bad" } } },
+        { "exec": { "service": "web", "argv": ["echo", "inside"], "stdout": { "equals": "inside" } } },
+    ]);
+    let (code, out) = machine.steps(&all);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        machine
+            .calls()
+            .contains("podman exec local-ai-web echo inside")
+    );
+    for (step, words) in [
+        (json!({ "tcp": { "number": closed } }), "refused"),
+        (
+            json!({ "tcp": { "number": open, "open": false } }),
+            "takes connections",
+        ),
+        (
+            json!({ "nothing-listens": { "number": open } }),
+            "something listens on 127.0.0.1",
+        ),
+        (
+            json!({ "file": { "path": file, "exists": false } }),
+            "file is there",
+        ),
+        (
+            json!({ "file": { "path": "/nowhere" } }),
+            "/nowhere is not there",
+        ),
+        (
+            json!({ "unit": { "unit": "bad.service" } }),
+            "bad.service is failed (exit-code",
+        ),
+        (
+            json!({ "unit": { "unit": "none.service" } }),
+            "none.service is not-found",
+        ),
+        (
+            json!({ "exec": { "argv": ["sh", "-c", "echo why >&2; false"] } }),
+            "exit status: 1: why",
+        ),
+        (
+            json!({ "exec": { "argv": ["/no/such/program"] } }),
+            "could not be started",
+        ),
+        (
+            json!({ "exec": { "argv": ["echo", "a"], "stdout": { "equals": "b" } } }),
+            "standard output is \"a\", not \"b\"",
+        ),
+    ] {
+        let (code, out) = machine.steps(&json!([step]));
+        assert_eq!(code, 1, "{step}: {out}");
+        assert!(out.contains(words), "{words}: {out}");
+    }
+}
+
+#[test]
+fn a_step_is_tried_again_with_growing_pauses_until_it_is_well() {
+    let machine = Machine::new();
+    let count = machine.path("count");
+    let script = format!("echo x >> {0}; [ $(wc -l < {0}) -ge 4 ]", count.display());
+    let step = |retry: Value| json!({ "timeout": 20, "retry": retry, "exec": { "argv": ["sh", "-c", script] } });
+    let start = Instant::now();
+    let (code, out) = machine.steps(&json!([step(json!({ "every": 0.1, "factor": 2 }))]));
+    assert_eq!(code, 0, "{out}");
+    // 0.1 + 0.2 + 0.4
+    assert!(start.elapsed() >= Duration::from_millis(700));
+    fs::remove_file(&count).unwrap();
+    let (code, out) = machine.steps(&json!([step(json!({ "every": 0.01, "tries": 3 }))]));
+    assert_eq!(code, 1);
+    assert!(out.contains("tried 3 times"), "{out}");
+}
+
+#[test]
+fn a_limit_is_measured() {
+    let machine = Machine::new();
+    let sleep = json!({ "limit": 0.1, "exec": { "argv": ["sleep", "0.3"] } });
+    let (code, out) = machine.steps(&json!([sleep]));
+    assert_eq!(code, 1);
+    assert!(out.contains("more than 0.1 s"), "{out}");
+    let (code, out) = machine.groups(&json!([
+        { "limit": 0.1, "steps": [{ "exec": { "argv": ["sleep", "0.3"] } }] },
+        { "steps": [{ "exec": { "argv": ["true"] } }] },
+    ]));
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("the whole group is quick enough: it took"),
+        "{out}"
+    );
+    assert!(out.ends_with("1 passed, 1 failed, 1 skipped\n"), "{out}");
+}
+
+#[test]
+fn groups_run_in_parallel_and_a_failure_passes_over_the_rest() {
+    let machine = Machine::new();
+    let sleep = json!({ "exec": { "argv": ["sleep", "0.6"] } });
+    let start = Instant::now();
+    let (code, out) = machine.groups(&json!([
+        { "parallel": true, "steps": [sleep, sleep, sleep, sleep, sleep, sleep] },
+    ]));
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        start.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        start.elapsed()
+    );
+
+    let bad = json!({ "name": "bad", "exec": { "argv": ["false"] } });
+    let good = json!({ "exec": { "argv": ["true"] } });
+    let (code, out) = machine.groups(&json!([
+        { "parallel": true, "name": "first", "steps": [bad, good] },
+        { "steps": [good] },
+    ]));
+    assert_eq!(code, 1);
+    assert!(out.contains("first failed"), "{out}");
+    assert!(out.ends_with("1 passed, 1 failed, 1 skipped\n"), "{out}");
+    let (_, out) = machine.groups(&json!([{ "steps": [good, bad, good] }, { "steps": [good] }]));
+    assert!(out.ends_with("1 passed, 1 failed, 2 skipped\n"), "{out}");
+    let (_, out) = machine.groups(&json!([
+        { "keep-going": true, "steps": [good, bad, good] },
+        { "steps": [good] },
+    ]));
+    assert!(out.ends_with("3 passed, 1 failed, 0 skipped\n"), "{out}");
+}
+
+/// A step that writes its name down.
+fn noted(machine: &Machine, name: &str) -> Value {
+    let script = format!("echo {name} >> {}", machine.path("notes").display());
+    json!({ "name": name, "exec": { "argv": ["sh", "-c", script] } })
+}
+
+fn notes(machine: &Machine) -> String {
+    fs::read_to_string(machine.path("notes"))
+        .unwrap_or_default()
+        .replace('\n', " ")
+}
+
+#[test]
+fn cleanups_run_after_a_failure_the_last_first_and_only_of_what_began() {
+    let machine = Machine::new();
+    let with = |name: &str, cleanup: &str, fails: bool| {
+        let mut step = noted(&machine, name);
+        if fails {
+            step["exec"]["argv"] = json!(["false"]);
+        }
+        step["cleanup"] = json!([noted(&machine, cleanup)]);
+        step
+    };
+    let (code, out) = machine.groups(&json!([{ "steps": [
+        with("one", "undo-one", false), with("two", "undo-two", true), with("three", "undo-three", false),
+    ] }]));
+    assert_eq!(code, 1, "{out}");
+    assert_eq!(notes(&machine), "one undo-two undo-one ");
+    assert!(out.ends_with("3 passed, 1 failed, 1 skipped\n"), "{out}");
+}
+
+#[test]
+fn a_cleanup_that_hangs_is_stopped_and_the_others_run() {
+    let machine = Machine::new();
+    let mut one = noted(&machine, "one");
+    one["cleanup"] = json!([noted(&machine, "undo-one")]);
+    let mut two = noted(&machine, "two");
+    two["cleanup"] =
+        json!([{ "name": "hangs", "timeout": 0.3, "exec": { "argv": ["sleep", "60"] } }]);
+    let start = Instant::now();
+    let (code, out) = machine.groups(&json!([{ "steps": [one, two] }]));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(code, 1);
+    assert_eq!(notes(&machine), "one two undo-one ");
+    assert!(
+        out.contains("hangs: `sleep 60` gave no answer within"),
+        "{out}"
+    );
+    assert!(out.ends_with("3 passed, 1 failed, 0 skipped\n"), "{out}");
+}
+
+/// Runs a scenario and sends it a signal as soon as its first line is out.
+fn signalled(machine: &Machine, second: &Value, signal: rustix::process::Signal) -> (i32, String) {
+    machine.mark();
+    let mut first = noted(machine, "first");
+    // Long enough to be stopped as well, if the signal meant the cleanups.
+    let slow = json!({ "exec": { "argv": ["sleep", "1"] } });
+    first["cleanup"] = json!([slow, noted(machine, "undo-first")]);
+    let document = json!({ "schema": 1, "name": "t", "groups": [
+        { "steps": [first, second, noted(machine, "never")] },
+    ] });
+    let file = machine.write("scenario.json", &document.to_string());
+    let mut child = machine
+        .command(&["run", file.to_str().unwrap(), "--destructive"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut text = String::new();
+    out.read_line(&mut text).unwrap();
+    thread::sleep(Duration::from_millis(100));
+    let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+    out.read_to_string(&mut text).unwrap();
+    (child.wait().unwrap().code().unwrap(), text)
+}
+
+#[test]
+fn a_signal_in_the_middle_cleans_up_and_the_exit_code_says_so() {
+    let silent = server(|stream, _| {
+        thread::sleep(Duration::from_secs(30));
+        drop(stream);
+    });
+    let sleep = json!({ "exec": { "argv": ["sh", "-c", "sleep 60 & wait"] } });
+    let http = json!({ "http": { "url": format!("http://{silent}/") } });
+    let again = json!({ "retry": { "every": 60 }, "timeout": 120, "exec": { "argv": ["false"] } });
+    for (step, signal, wanted) in [
+        (&sleep, rustix::process::Signal::INT, 130),
+        (&http, rustix::process::Signal::INT, 130),
+        (&again, rustix::process::Signal::TERM, 143),
+    ] {
+        let machine = Machine::new();
+        let start = Instant::now();
+        let (code, out) = signalled(&machine, step, signal);
+        assert!(
+            start.elapsed() < Duration::from_secs(8),
+            "{:?}",
+            start.elapsed()
+        );
+        assert_eq!(code, wanted, "{out}");
+        assert_eq!(notes(&machine), "first undo-first ");
+        assert!(out.contains("interrupted"), "{out}");
+        assert!(out.ends_with("3 passed, 1 failed, 1 skipped\n"), "{out}");
+    }
+}
+
+#[test]
+fn a_killed_container_must_be_another_one() {
+    let machine = Machine::new();
+    let steps = json!([
+        { "kill-container": { "service": "web" } },
+        { "timeout": 1, "wait-healthy": { "new": true } },
+    ]);
+    let (code, out) = machine.steps(&steps);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        machine
+            .calls()
+            .contains("podman kill --signal KILL local-ai-web")
+    );
+    machine.write("nobody-restarts", "");
+    let (code, out) = machine.steps(&steps);
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("local-ai-web is still the same container"),
+        "{out}"
+    );
+}
+
+#[test]
+fn healthy_is_unit_container_and_probe() {
+    let machine = Machine::new();
+    let step = json!([{ "timeout": 0.4, "wait-healthy": {} }]);
+    for (state, words) in [
+        ("one exited healthy", "local-ai-web is exited"),
+        (
+            "one running unhealthy",
+            "podman says that local-ai-web is unhealthy",
+        ),
+        ("one running starting", "is starting"),
+    ] {
+        machine.write("containers/local-ai-web", state);
+        let (code, out) = machine.steps(&step);
+        assert_eq!(code, 1, "{out}");
+        assert!(out.contains(words), "{out}");
+    }
+    fs::remove_file(machine.path("containers/local-ai-web")).unwrap();
+    let (_, out) = machine.steps(&step);
+    assert!(
+        out.contains("podman has no container local-ai-web"),
+        "{out}"
+    );
+}
+
+#[test]
+fn containers_are_stopped_continued_recreated_and_reset() {
+    let machine = Machine::new();
+    machine.stack(&[("cache", closed_port()), ("web", closed_port())]);
+    let (code, out) = machine.steps(&json!([
+        { "stop-container": { "service": "web" } },
+        { "continue-container": { "service": "web" } },
+        { "recreate-container": {} },
+        { "wait-healthy": { "new": true } },
+        { "reset-storage": {} },
+        { "continue-container": {} },
+        { "start-unit": { "service": "web" } },
+        { "stop-unit": { "service": "web" } },
+        { "restart-unit": { "unit": "local-ai-cache.service", "wait": false } },
+    ]));
+    assert_eq!(code, 0, "{out}");
+    for call in [
+        "podman kill --signal STOP local-ai-web",
+        "podman kill --signal CONT local-ai-web",
+        "systemctl --no-pager restart -- local-ai-cache.service",
+        "podman system reset --force",
+        "systemctl --no-pager start -- local-ai-web.service",
+        "systemctl --no-pager stop -- local-ai-web.service",
+        "systemctl --no-pager restart --no-block -- local-ai-cache.service",
+    ] {
+        assert!(
+            machine.calls().contains(call),
+            "{call}: {}",
+            machine.calls()
+        );
+    }
+    machine.write("nobody-restarts", "");
+    let (code, out) = machine.steps(&json!([{ "recreate-container": { "service": "web" } }]));
+    assert_eq!(code, 1, "{out}");
+    machine.write("hangs-restart", "");
+    let (code, out) = machine.steps(&json!([
+        { "timeout": 0.3, "restart-unit": { "service": "web" } },
+    ]));
+    assert_eq!(code, 1);
+    assert!(out.contains("gave no answer within"), "{out}");
+}
+
+#[test]
+fn a_line_of_the_journal_counts_from_the_beginning_on() {
+    let machine = Machine::new();
+    let step =
+        json!([{ "timeout": 0.4, "journal": { "service": "web", "contains": "the cause" } }]);
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 1);
+    assert!(out.contains("no line has \"the cause\""), "{out}");
+    machine.write("journal", "first\nthis is the cause of it\n");
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 0, "{out}");
+    assert!(
+        machine
+            .calls()
+            .contains("--unit=local-ai-web.service --after-cursor=s=1;i=2")
+    );
+}
+
+#[test]
+fn a_port_is_taken_and_released() {
+    let machine = Machine::new();
+    let port = closed_port();
+    let (code, out) = machine.steps(&json!([
+        { "take-port": { "number": port } },
+        { "tcp": { "number": port } },
+        { "take-port": { "number": port } },
+        { "release-port": { "number": port } },
+        { "nothing-listens": { "number": port } },
+        { "release-port": { "number": port } },
+    ]));
+    assert_eq!(code, 1);
+    assert!(out.contains("in use"), "{out}");
+    assert!(out.contains("no step holds it"), "{out}");
+    assert!(out.ends_with("4 passed, 2 failed, 0 skipped\n"), "{out}");
+}
+
+#[test]
+fn what_changes_the_machine_is_refused_without_flag_and_mark() {
+    let machine = Machine::new();
+    let before = machine.calls();
+    let (code, _, error) = machine.outcome(&["run", "kill"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("it runs with --destructive"), "{error}");
+    let (code, _, error) = machine.outcome(&["run", "kill", "--destructive"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("this is no test stack"), "{error}");
+    assert!(error.contains("/test-stack does not exist"), "{error}");
+    assert_eq!(machine.calls(), before);
+    machine.mark();
+    let (code, out, _) = machine.outcome(&["run", "kill", "--destructive"]);
+    assert_eq!(code, 0, "{out}");
+    // The mark alone is no permission.
+    assert_eq!(machine.outcome(&["run", "kill"]).0, 2);
+}
+
+#[test]
+fn a_harmless_step_needs_no_permission_and_one_that_could_change_does() {
+    let machine = Machine::new();
+    let run = |step: &Value| {
+        let document = json!({ "schema": 1, "name": "t", "groups": [{ "steps": [step] }] });
+        let file = machine.write("s.json", &document.to_string());
+        machine.outcome(&["run", file.to_str().unwrap()]).0
+    };
+    assert_eq!(run(&json!({ "exec": { "argv": ["true"] } })), 2);
+    assert_eq!(
+        run(&json!({ "harmless": true, "exec": { "argv": ["true"] } })),
+        0
+    );
+    let post = json!({ "url": "http://127.0.0.1:1/", "method": "POST" });
+    assert_eq!(run(&json!({ "http": post })), 2);
+    // Whatever it says of itself.
+    assert_eq!(run(&json!({ "harmless": true, "kill-container": {} })), 2);
+    // In a cleanup as well.
+    assert_eq!(
+        run(&json!({ "ports": {}, "cleanup": [{ "kill-container": {} }] })),
+        2
+    );
+}
+
+/// Asks of two services, one of which wants a password.
+fn service_data(machine: &Machine) {
+    let well = answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nmodel");
+    let locked = answers("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+    machine.stack(&[("locked", locked.port()), ("web", well.port())]);
+    let http = json!({ "port": "http", "path": "/" });
+    let data = json!({
+        "web": {
+            "checks": [
+                { "name": "lists", "http": http, "expect": "model" },
+                { "name": "says", "exec": ["echo", "a word"], "expect": "word" },
+                { "name": "writes", "exec": ["echo", "a word"], "expect": "word", "quick": false },
+            ],
+            "marker": {
+                "write": { "exec": ["sh", "-c", format!("echo kept > {}", machine.path("m").display())] },
+                "read": { "exec": ["cat", machine.path("m")] },
+                "expect": "kept",
+            },
+        },
+        "locked": { "checks": [
+            { "name": "lists", "http": http, "expect": "model" },
+            { "name": "asks", "exec": ["echo", "NOAUTH Authentication required."], "expect": "x" },
+        ] },
+        "another": { "checks": [] },
+    });
+    machine.write("scenarios.json", &data.to_string());
+}
+
+#[test]
+fn quick_asks_what_the_services_say_and_writes_nothing() {
+    let machine = Machine::new();
+    service_data(&machine);
+    let (code, out, error) = machine.outcome(&["quick"]);
+    assert_eq!(code, 0, "{out}{error}");
+    for words in [
+        "web is healthy",
+        "web lists",
+        "web writes: it writes, or depends on the defaults",
+        "locked lists: it asks for a password",
+        "locked asks: it asks for a password",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    assert!(out.ends_with("6 passed, 0 failed, 3 skipped\n"), "{out}");
+    assert!(!machine.path("m").exists());
+    machine.mark();
+    let (_, out, _) = machine.outcome(&["run", "quick", "--destructive"]);
+    assert!(out.ends_with("7 passed, 0 failed, 2 skipped\n"), "{out}");
+    let other = machine.write(
+        "other.json",
+        r#"{"web":{"checks":[{"name":"x","exec":["true"],"expect":"y"}]}}"#,
+    );
+    let (code, out, _) = machine.outcome(&["quick", "--scenarios", other.to_str().unwrap()]);
+    assert_eq!(code, 1);
+    assert!(out.contains("no \"y\" in the answer"), "{out}");
+}
+
+#[test]
+fn markers_go_through_the_service() {
+    let machine = Machine::new();
+    service_data(&machine);
+    let (code, out) = machine.steps(&json!([
+        { "write-marker": {} },
+        { "read-marker": {} },
+        { "read-marker": { "service": "locked" } },
+    ]));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.ends_with("2 passed, 0 failed, 1 skipped\n"), "{out}");
+    fs::write(machine.path("m"), "lost").unwrap();
+    let (code, out) = machine.steps(&json!([{ "read-marker": {} }]));
+    assert_eq!(code, 1);
+    assert!(out.contains("no \"kept\" in the answer \"lost\""), "{out}");
+}
+
+#[test]
+fn a_scenario_that_does_not_fit_is_refused_or_passed_over() {
+    let machine = Machine::new();
+    let run = |document: &Value| {
+        let file = machine.write("s.json", &document.to_string());
+        machine.outcome(&["run", file.to_str().unwrap()])
+    };
+    let one = |step: Value| json!({ "schema": 1, "name": "t", "groups": [{ "steps": [step] }] });
+    for (step, words) in [
+        (
+            json!({ "ports": { "service": "nobody" } }),
+            "scenario t at groups[0].steps[0]: no service is called nobody: known are web",
+        ),
+        (
+            json!({ "tcp": { "service": "web", "port": "grpc" } }),
+            "web has no port grpc: known are http",
+        ),
+        (
+            json!({ "ports": {}, "cleanup": [{ "ports": { "service": "nobody" } }] }),
+            "at groups[0].steps[0].cleanup[0]: no service is called nobody",
+        ),
+        (json!({ "explode": {} }), "unknown field `explode`"),
+    ] {
+        let (code, _, error) = run(&one(step));
+        assert_eq!(code, 2);
+        assert!(error.contains(words), "{error}");
+    }
+    let mut wants = one(json!({ "ports": {} }));
+    wants["requires"] = json!(["gpu-thing"]);
+    let (code, out, _) = run(&wants);
+    assert_eq!(code, 0);
+    assert!(out.contains("gpu-thing is not on"), "{out}");
+    let (code, _, error) = machine.outcome(&["run", "nonsense"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("known are quick, boot, kill"), "{error}");
+    let (code, _, error) = machine.outcome(&["run", "/nowhere.toml"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("/nowhere.toml cannot be read"), "{error}");
+}
+
+#[test]
+fn reports_for_machines() {
+    let machine = Machine::new();
+    service_data(&machine);
+    let document = json!({ "schema": 1, "name": "t <&>", "groups": [{ "keep-going": true, "steps": [
+        { "name": "good # 1", "ports": {} },
+        { "name": "bad", "file": { "path": "/nowhere" } },
+        { "name": "skip", "read-marker": { "service": "locked" } },
+    ] }] });
+    let file = machine.write("s.json", &document.to_string());
+    let run = |flag: &str| machine.outcome(&["run", file.to_str().unwrap(), flag]);
+    let (code, out, error) = run("--tap");
+    assert_eq!(
+        (code, error.as_str()),
+        (1, "2 passed, 1 failed, 1 skipped\n")
+    );
+    assert!(
+        out.starts_with("TAP version 14\n1..4\nok 1 - t <&> / group 1 / good \\# 1: locked"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\nnot ok 3 - t <&> / group 1 / bad\n  ---\n  message: \"/nowhere"),
+        "{out}"
+    );
+    assert!(
+        out.contains("\nok 4 - t <&> / group 1 / skip # SKIP scenarios.json has no marker"),
+        "{out}"
+    );
+    let (code, out, _) = run("--json");
+    assert_eq!(code, 1);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["passed"], 2);
+    assert_eq!(report["interrupted"], false);
+    assert_eq!(report["steps"][2]["finding"], "failed");
+    let (code, out, _) = run("--junit");
+    assert_eq!(code, 1);
+    for words in [
+        "<testsuite name=\"t &lt;&amp;&gt;\" tests=\"4\" disabled=\"1\" errors=\"0\" failures=\"1\"",
+        "<failure message=\"/nowhere is not there\"",
+        "<skipped message=",
+    ] {
+        assert!(out.contains(words), "{words}: {out}");
+    }
+}
+
+#[test]
+fn built_in_scenarios_run() {
+    let machine = Machine::new();
+    service_data(&machine);
+    machine.mark();
+    for name in [
+        "boot",
+        "kill",
+        "recreate",
+        "survive-reset",
+        "before-reboot",
+        "after-reboot",
+    ] {
+        let (code, out, error) = machine.outcome(&["run", name, "--destructive"]);
+        assert_eq!(code, 0, "{name}: {out}{error}");
+    }
+    for name in ["hang", "port-taken"] {
+        let (code, out, _) = machine.outcome(&["run", name, "--destructive"]);
+        assert_eq!(code, 0, "{out}");
+        assert!(out.contains("redis is not on"), "{out}");
+    }
+    let (code, out, _) = machine.outcome(&["list"]);
+    assert_eq!(code, 0);
+    assert_eq!(out.lines().count(), 9);
+}

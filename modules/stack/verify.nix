@@ -1,0 +1,141 @@
+# What runs behind a switch and once a day: `aistack-testdriver quick`, and, where it is
+# asked for, the way back to the generation before.
+{
+  config,
+  lib,
+  ...
+}:
+let
+  inherit (lib)
+    mapAttrs
+    mkEnableOption
+    mkIf
+    mkOption
+    optionalAttrs
+    types
+    ;
+
+  cfg = config.services.aiStack;
+  rootless = cfg.scope == "user";
+
+  quick = lib.escapeShellArgs [
+    "${cfg.package}/bin/aistack-testdriver"
+    "quick"
+    "--stack"
+    cfg.identity.manifestPath
+    "--wait"
+    (toString cfg.verify.timeout)
+  ];
+  verify = {
+    Unit = {
+      Description = "Local AI: verify what runs";
+      After = [ "local-ai-apply.service" ];
+    };
+    Service = {
+      ExecStart = quick;
+      TimeoutStartSec = "infinity";
+    };
+  };
+  # One way back for each time that all was well: a generation that fails as well must
+  # not lead to the one before it, and so on.
+  mark = if rootless then "%t/local-ai-rolled-back" else "/run/local-ai-rolled-back";
+in
+{
+  options.services.aiStack = {
+    verify = {
+      enable = mkEnableOption "`aistack-testdriver quick` behind each boot and each switch that changes the stack: everything is healthy, listens as declared and answers. It changes nothing";
+      timeout = mkOption {
+        type = types.ints.between 1 86400;
+        default = 1800;
+        description = "Seconds that a service may take to become healthy, with the download of its image.";
+      };
+      timer = mkOption {
+        type = types.nullOr types.str;
+        default = "daily";
+        example = "*-*-* 04:00:00";
+        description = "When it runs besides, as systemd.time(7) writes it; null: never. A failure then never rolls back.";
+      };
+      rollback = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Go back to the generation before when it fails behind a switch: once, and not behind a boot.";
+      };
+      testStack = mkOption {
+        type = types.bool;
+        default = false;
+        description = "Mark the stack as one where everything may be lost, so that `aistack-testdriver run --destructive` kills containers and resets storage there.";
+      };
+    };
+    scenarios = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      default = mapAttrs (name: _: import (../services + "/${name}/test.nix")) cfg.resolved.services;
+      defaultText = lib.literalMD "computed";
+      description = "What each service is asked: the content of scenarios.json.";
+    };
+    verify.rollbackCommand = mkOption {
+      type = types.str;
+      internal = true;
+      description = "The program that brings the generation before back; set by the back ends.";
+    };
+  };
+
+  config = mkIf (cfg.enable && cfg.verify.enable) {
+    services.aiStack.units = {
+      # Not wanted by the switch in the sense that it would wait: started, and left alone.
+      "local-ai-verify.service" = {
+        Unit =
+          verify.Unit
+          // {
+            X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
+          }
+          // optionalAttrs cfg.verify.rollback {
+            OnFailure = [ "local-ai-verify-rollback.service" ];
+          };
+        Service =
+          verify.Service
+          // {
+            Type = "exec";
+            RemainAfterExit = true;
+          }
+          // optionalAttrs cfg.verify.rollback {
+            ExecStart = "/bin/sh -c '${quick} && rm -f ${mark}'";
+          };
+        Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
+      };
+    }
+    // optionalAttrs cfg.verify.rollback {
+      "local-ai-verify-rollback.service" = {
+        Unit = {
+          Description = "Local AI: back to the generation before";
+          ConditionPathExists = "!${mark}";
+        };
+        Service = {
+          Type = "oneshot";
+          ExecStart = [
+            "/bin/sh -c ': > ${mark}'"
+            cfg.verify.rollbackCommand
+          ];
+        };
+      };
+    }
+    // optionalAttrs (cfg.verify.timer != null) {
+      "local-ai-verify-timed.service" = {
+        inherit (verify) Unit;
+        Service = verify.Service // {
+          Type = "oneshot";
+        };
+      };
+      "local-ai-verify-timed.timer" = {
+        Unit.Description = "Local AI: verify what runs";
+        Timer = {
+          OnCalendar = cfg.verify.timer;
+          Persistent = true;
+          RandomizedDelaySec = "10min";
+        };
+        Install.WantedBy = [ "timers.target" ];
+      };
+    };
+  };
+}
