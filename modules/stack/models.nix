@@ -149,6 +149,8 @@ in
         Unit = {
           Description = "Local AI: model ${name}";
           WantsMountsFor = [ cfg.modelsDir ];
+          # A download that ends after the stack was stopped would start an engine again.
+          PartOf = [ cfg.resolved.target ];
           # Who waits for the file is started when it is there.
           OnSuccess =
             mapAttrsToList (_: s: s.unit) (

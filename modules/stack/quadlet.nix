@@ -214,7 +214,9 @@ let
     Unit = {
       Description = "Local AI: models of ${s.name}";
       After = [ s.unit ];
-      Wants = [ s.unit ];
+      # Stopped with the stack, and it never starts the service: its own restart would take
+      # back the stop of the whole.
+      PartOf = [ cfg.resolved.target ];
       StartLimitIntervalSec = 0;
     };
     Service = {

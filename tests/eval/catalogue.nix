@@ -503,12 +503,14 @@ in
       [
         (hasInfix "ollama-load" unit.Service.ExecStart)
         (hasInfix "llama3.2:3b" unit.Service.ExecStart)
-        unit.Unit.Wants
+        (unit.Unit ? Wants || unit.Unit ? Requires)
+        unit.Unit.PartOf
       ]
       [
         true
         true
-        [ "local-ai-ollama.service" ]
+        false
+        [ "local-ai.target" ]
       ];
   "without models there is no such unit" = equal (
     (units { ollama.enable = true; }) ? "local-ai-ollama-models.service"
