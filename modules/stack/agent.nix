@@ -10,12 +10,11 @@
 }:
 let
   inherit (lib) mkOption types;
-  container = 8080;
 in
 {
   inherit description;
   ports.http = {
-    inherit container;
+    container = 8080;
     host = port;
   };
   data.workspace.path = "/workspace";
@@ -23,7 +22,7 @@ in
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.anyGet container "/health";
+  client = "any";
   resources.memory = "4g";
   wants = [
     "litellm"
@@ -56,7 +55,7 @@ in
       engine = stack.engine cfg.engine;
     in
     {
-      PORT = toString container;
+      PORT = toString (arguments.port "http");
       OPENAI_API_BASE = if engine == null then null else engine.url;
       OPENAI_BASE_URL = if engine == null then null else engine.url;
       OPENAI_MODEL =

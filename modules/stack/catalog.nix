@@ -23,7 +23,8 @@ let
     container = "false where there is nothing to run, only files for the user";
     userFiles = "{ cfg, stack } -> files below the user's home, path -> text";
     probe = "how to ask from the host: { http, tcp, redis or postgres }; null where it serves nothing";
-    healthCommand = "how podman asks inside the container";
+    client = "curl, wget, python, bash or any: what asks for probe.http inside the container";
+    healthCommand = "how podman asks inside the container, where it is not that";
     startTimeout = "seconds from start to the first healthy answer";
     metrics = "{ port, path, tokenVariable, panels } of a Prometheus endpoint";
     openai = "{ cfg } -> { models, embedding, anyModel, apiKey } of an OpenAI-compatible endpoint at /v1 of port http";
@@ -56,6 +57,19 @@ let
     authenticated = "{ cfg, ... } -> whether a client must prove who it is";
     authHint = "how to make it so";
   };
+
+  # The probe that is asked from the host, asked from inside.
+  askProbe =
+    name: def:
+    { util, ... }:
+    let
+      inherit (def.probe.http) port path;
+    in
+    (util.httpGet.${def.client}
+      or (throw "modules/services/${name}/default.nix: client = \"${def.client}\" is none of ${concatStringsSep ", " (attrNames util.httpGet)}")
+    )
+      def.ports.${port}.container
+      path;
 
   defaults = {
     image = null;
@@ -105,7 +119,7 @@ let
       unknown = attrNames (removeAttrs def (attrNames knownFields));
     in
     if unknown == [ ] then
-      defaults // def
+      defaults // lib.optionalAttrs (def ? client) { healthCommand = askProbe name def; } // def
     else
       throw "modules/services/${name}/default.nix: unknown field ${concatStringsSep ", " unknown}; a definition may have ${concatStringsSep ", " (attrNames knownFields)}";
 in

@@ -48,7 +48,9 @@ let
     on = name: cfg.${name}.enable or false;
     # Where containers of the stack reach a port of another one, by its name on the network.
     url = name: port: "http://${stack.target name port}";
-    target = name: port: "local-ai-${name}:${toString catalog.${name}.ports.${port}.container}";
+    target = name: port: "${stack.host name}:${stack.port name port}";
+    host = name: "local-ai-${name}";
+    port = name: port: toString catalog.${name}.ports.${port}.container;
     # The file that holds the value of another service's variable, or null.
     secret = name: variable: resolve.secretSource cfg catalog.${name} name variable;
     # What other services' options say; for what one service tells another.

@@ -4,7 +4,6 @@
 let
   inherit (lib)
     literalExpression
-    mapAttrs
     mapAttrsToList
     mkIf
     mkOption
@@ -103,12 +102,6 @@ let
 in
 {
   options.services.aiStack = {
-    modelEntries = mkOption {
-      type = types.attrsOf types.raw;
-      internal = true;
-      default = { };
-      description = "The models as stack.json lists them.";
-    };
     modelsDir = mkOption {
       type = absolutePath;
       default = "${cfg.dataRoot}/models";
@@ -173,17 +166,5 @@ in
         };
       }
     ) cfg.models;
-
-    services.aiStack.modelEntries = mapAttrs (name: m: {
-      inherit (m)
-        url
-        sha256
-        sizeMiB
-        path
-        unit
-        tokenFile
-        ;
-      option = "services.aiStack.models.${name}";
-    }) cfg.models;
   };
 }

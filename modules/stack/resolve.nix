@@ -201,7 +201,17 @@ in
     }:
     {
       inherit (cfg) scope dataRoot network;
-      models = cfg.modelEntries;
+      models = mapAttrs (name: m: {
+        inherit (m)
+          url
+          sha256
+          sizeMiB
+          path
+          unit
+          tokenFile
+          ;
+        option = "services.aiStack.models.${name}";
+      }) cfg.models;
       inherit (cfg.identity) host user;
       target = "local-ai.target";
       services = mapAttrs (service { inherit cfg stack; }) services;

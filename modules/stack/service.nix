@@ -23,6 +23,8 @@ let
     cfg = config;
     inherit stack lib util;
     option = "services.aiStack.${name}";
+    # The port inside the container, by its name.
+    port = port: def.ports.${port}.container;
   };
 
   absolutePath = types.strMatching "/.*" // {

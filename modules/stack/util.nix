@@ -130,33 +130,35 @@ rec {
     in
     secretValue || (secretName && !points && !plain);
 
-  # An HTTP GET that needs nothing but bash and grep, for images without a client.
-  bashGet =
-    port: path:
-    builtins.toJSON [
-      "bash"
-      "-c"
-      "exec 3<>/dev/tcp/127.0.0.1/${toString port} && echo -e 'GET ${path} HTTP/1.0\\r\\n\\r' >&3 && grep -qm1 ' 200 ' <&3"
-    ];
+  # A GET from inside a container, by the client that its image has: port -> path -> command.
+  httpGet = {
+    # Nothing but bash and grep, for images without a client.
+    bash =
+      port: path:
+      builtins.toJSON [
+        "bash"
+        "-c"
+        "exec 3<>/dev/tcp/127.0.0.1/${toString port} && echo -e 'GET ${path} HTTP/1.0\\r\\n\\r' >&3 && grep -qm1 ' 200 ' <&3"
+      ];
 
-  # As above, where Python is what an image has.
-  pythonGet =
-    port: path:
-    builtins.toJSON [
-      "python3"
-      "-c"
-      "import urllib.request; urllib.request.urlopen('http://127.0.0.1:${toString port}${path}', timeout=8)"
-    ];
+    python =
+      port: path:
+      builtins.toJSON [
+        "python3"
+        "-c"
+        "import urllib.request; urllib.request.urlopen('http://127.0.0.1:${toString port}${path}', timeout=8)"
+      ];
 
-  wgetGet = port: path: "wget -q -O /dev/null http://127.0.0.1:${toString port}${path}";
+    wget = port: path: "wget -q -O /dev/null http://127.0.0.1:${toString port}${path}";
 
-  # For an image of which nothing is known but that it answers: whichever client it has.
-  anyGet =
-    port: path:
-    let
-      url = "http://127.0.0.1:${toString port}${path}";
-    in
-    "curl -fsS -o /dev/null ${url} || wget -q -O /dev/null ${url} || python3 -c 'import urllib.request; urllib.request.urlopen(\"${url}\", timeout=8)'";
+    # For an image of which nothing is known but that it answers.
+    any =
+      port: path:
+      let
+        url = "http://127.0.0.1:${toString port}${path}";
+      in
+      "curl -fsS -o /dev/null ${url} || wget -q -O /dev/null ${url} || python3 -c 'import urllib.request; urllib.request.urlopen(\"${url}\", timeout=8)'";
 
-  curlGet = port: path: "curl -fsS -o /dev/null http://127.0.0.1:${toString port}${path}";
+    curl = port: path: "curl -fsS -o /dev/null http://127.0.0.1:${toString port}${path}";
+  };
 }

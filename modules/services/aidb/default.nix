@@ -19,7 +19,7 @@
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.anyGet 8091 "/health";
+  client = "any";
   resources.memory = "4g";
   needs = [
     "postgres"
@@ -42,12 +42,12 @@
       address = name: port: if stack.on name then stack.url name port else null;
     in
     {
-      POSTGRES_HOST = "local-ai-postgres";
-      POSTGRES_PORT = "5432";
+      POSTGRES_HOST = stack.host "postgres";
+      POSTGRES_PORT = stack.port "postgres" "postgres";
       POSTGRES_USER = postgres.user;
       POSTGRES_DB = postgres.database;
-      REDIS_HOST = "local-ai-redis";
-      REDIS_PORT = "6379";
+      REDIS_HOST = stack.host "redis";
+      REDIS_PORT = stack.port "redis" "redis";
       QDRANT_URL = address "qdrant" "http";
       LLAMA_CPP_BASE_URL = address "llama-cpp" "http";
       EMBEDDINGS_URL = address "llama-cpp-embed" "http";

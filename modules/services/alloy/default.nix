@@ -31,7 +31,7 @@ in
     port = "http";
     path = "/-/ready";
   };
-  healthCommand = { util, ... }: util.bashGet 12345 "/-/ready";
+  client = "bash";
   metrics = {
     port = "http";
     path = "/metrics";
@@ -79,11 +79,11 @@ in
         ${cfg.settings}'';
     };
   command =
-    { cfg, ... }:
+    { cfg, port, ... }:
     [
       "run"
       "--storage.path=/var/lib/alloy/data"
-      "--server.http.listen-addr=0.0.0.0:12345"
+      "--server.http.listen-addr=0.0.0.0:${toString (port "http")}"
       "--disable-reporting"
     ]
     ++ cfg.extraArgs

@@ -14,7 +14,7 @@
     port = "http";
     path = "/api/v2/heartbeat";
   };
-  healthCommand = { util, ... }: util.bashGet 8000 "/api/v2/heartbeat";
+  client = "bash";
   resources.memory = "2g";
   environment = _: {
     # Where the server of the 1.x versions looks for its data; said, so that a change of

@@ -23,7 +23,7 @@ in
     port = "http";
     path = "/api/health";
   };
-  healthCommand = { util, ... }: util.anyGet 3000 "/api/health";
+  client = "any";
   metrics = {
     port = "http";
     path = "/metrics";

@@ -16,7 +16,7 @@ in
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.anyGet 8092 "/health";
+  client = "any";
   resources.memory = "2g";
   needs = [ "qdrant" ];
   wants = [
@@ -62,8 +62,8 @@ in
       LLAMA_CPP_BASE_URL = address "llama-cpp" "http";
       EMBEDDINGS_URL = address "llama-cpp-embed" "http";
       OLLAMA_API_BASE = address "ollama" "http";
-      REDIS_HOST = if stack.on "redis" then "local-ai-redis" else null;
-      POSTGRES_HOST = if stack.on "postgres" then "local-ai-postgres" else null;
+      REDIS_HOST = if stack.on "redis" then stack.host "redis" else null;
+      POSTGRES_HOST = if stack.on "postgres" then stack.host "postgres" else null;
       POSTGRES_USER = if stack.on "postgres" then postgres.user else null;
       POSTGRES_DB = if stack.on "postgres" then postgres.database else null;
     };

@@ -14,7 +14,7 @@ in
     port = "http";
     path = "/health/liveliness";
   };
-  healthCommand = { util, ... }: util.pythonGet 4000 "/health/liveliness";
+  client = "python";
   startTimeout = 300;
   resources.memory = "2g";
   wants = [
@@ -107,14 +107,14 @@ in
     DO_NOT_TRACK = "1";
   };
   command =
-    { cfg, ... }:
+    { cfg, port, ... }:
     [
       "--config"
       config
       "--host"
       "0.0.0.0"
       "--port"
-      "4000"
+      (toString (port "http"))
     ]
     ++ cfg.extraArgs;
   openai = _: {

@@ -82,7 +82,7 @@ in
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.curlGet 8080 "/health";
+  client = "curl";
   # A large model is read from a slow disk once.
   startTimeout = 900;
   gpu = true;
@@ -235,7 +235,7 @@ in
     lib.concatLists [
       (flag "model" "${modelsInContainer}/${relative arguments}")
       (flag "host" "0.0.0.0")
-      (flag "port" 8080)
+      (flag "port" (arguments.port "http"))
       (flag "ctx-size" cfg.contextSize)
       (flag "parallel" cfg.parallel)
       (flag "flash-attn" cfg.flashAttention)

@@ -43,13 +43,13 @@ in
     description = "How long lines are kept.";
   };
   configFiles =
-    { cfg, ... }:
+    { cfg, port, ... }:
     {
       # JSON is YAML.
       ${config} = builtins.toJSON {
         auth_enabled = false;
         analytics.reporting_enabled = false;
-        server.http_listen_port = 3100;
+        server.http_listen_port = port "http";
         common = {
           path_prefix = "/loki";
           replication_factor = 1;

@@ -24,7 +24,7 @@ in
     port = "http";
     path = "/api/status";
   };
-  healthCommand = { util, ... }: util.pythonGet 47334 "/api/status";
+  client = "python";
   startTimeout = 600;
   resources.memory = "4g";
   wants = [

@@ -32,9 +32,9 @@
   ];
   probe.http = {
     port = "http";
-    path = "/metrics";
+    path = "/";
   };
-  healthCommand = { util, ... }: util.wgetGet 9100 "/";
+  client = "wget";
   metrics = {
     port = "http";
     path = "/metrics";

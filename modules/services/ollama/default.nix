@@ -97,10 +97,10 @@ in
       }
     ];
   environment =
-    { cfg, ... }:
+    { cfg, port, ... }:
     {
       # Inside the container; what the host opens is `address`.
-      OLLAMA_HOST = "0.0.0.0:11434";
+      OLLAMA_HOST = "0.0.0.0:${toString (port "http")}";
       OLLAMA_NUM_PARALLEL = toString cfg.parallel;
       OLLAMA_MAX_LOADED_MODELS = toString cfg.maxLoadedModels;
       OLLAMA_KEEP_ALIVE = cfg.keepAlive;

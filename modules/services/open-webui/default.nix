@@ -17,7 +17,7 @@ in
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.curlGet 8080 "/health";
+  client = "curl";
   # The first start migrates its database and unpacks an embedding model.
   startTimeout = 900;
   resources.memory = "4g";

@@ -24,7 +24,7 @@ in
     port = "http";
     path = "/-/healthy";
   };
-  healthCommand = { util, ... }: util.wgetGet 9090 "/-/healthy";
+  client = "wget";
   metrics = {
     port = "http";
     path = "/metrics";

@@ -33,7 +33,7 @@ in
     path = "/readyz";
   };
   # The image has neither curl nor wget.
-  healthCommand = { util, ... }: util.bashGet 6333 "/readyz";
+  client = "bash";
   metrics = {
     port = "http";
     path = "/metrics";

@@ -18,19 +18,24 @@
     port = "http";
     path = "/api/health";
   };
-  healthCommand = { util, ... }: util.wgetGet 5540 "/api/health";
+  client = "wget";
   startTimeout = 120;
   resources.memory = "1g";
   wants = [ "redis" ];
   environment =
-    { stack, lib, ... }:
     {
-      RI_APP_PORT = "5540";
+      stack,
+      port,
+      lib,
+      ...
+    }:
+    {
+      RI_APP_PORT = toString (port "http");
       RI_ACCEPT_TERMS_AND_CONDITIONS = "true";
     }
     // lib.optionalAttrs (stack.on "redis") {
-      RI_REDIS_HOST = "local-ai-redis";
-      RI_REDIS_PORT = "6379";
+      RI_REDIS_HOST = stack.host "redis";
+      RI_REDIS_PORT = stack.port "redis" "redis";
       RI_REDIS_ALIAS = "local-ai";
     };
   sharedSecrets =

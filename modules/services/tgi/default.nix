@@ -21,7 +21,7 @@ in
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.anyGet 80 "/health";
+  client = "any";
   startTimeout = 7200;
   resources.shm = "1g";
   gpu = true;

@@ -34,7 +34,7 @@ in
     port = "http";
     path = "/health";
   };
-  healthCommand = { util, ... }: util.pythonGet 8000 "/health";
+  client = "python";
   metrics = {
     port = "http";
     path = "/metrics";
@@ -159,7 +159,7 @@ in
       "--host"
       "0.0.0.0"
       "--port"
-      "8000"
+      (toString (arguments.port "http"))
       "--served-model-name"
       (toString (if cfg.servedModelName == null then cfg.model else cfg.servedModelName))
       "--gpu-memory-utilization"
