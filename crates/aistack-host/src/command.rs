@@ -213,6 +213,28 @@ pub fn run_bounded(
     run_until(command, input, bounds.limit, Some(&bounds.stop))
 }
 
+/// Runs `command` as long as it takes, with its own output shown as it comes.
+///
+/// # Errors
+/// When it can't be started or fails.
+pub fn run_shown(mut command: Command) -> Result<(), CommandError> {
+    let line = line(&command);
+    let program = PathBuf::from(command.get_program());
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|cause| CommandError::Start { program, cause })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(CommandError::Failed {
+            command: line,
+            status,
+            stderr: "see its messages above".to_owned(),
+        })
+    }
+}
+
 fn run_until(
     mut command: Command,
     input: Option<Vec<u8>>,
