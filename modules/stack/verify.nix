@@ -26,6 +26,14 @@ let
     "--wait"
     (toString cfg.verify.timeout)
   ];
+  # Behind a switch the old containers are still well: what is asked must be what was
+  # declared. Waits for the one in the background, and fails where an image is not there.
+  applied = lib.escapeShellArgs [
+    "${cfg.package}/bin/aistack"
+    "apply"
+    "--stack"
+    cfg.identity.manifestPath
+  ];
   verify = {
     Unit = {
       Description = "Local AI: verify what runs";
@@ -93,15 +101,11 @@ in
           // optionalAttrs cfg.verify.rollback {
             OnFailure = [ "local-ai-verify-rollback.service" ];
           };
-        Service =
-          verify.Service
-          // {
-            Type = "exec";
-            RemainAfterExit = true;
-          }
-          // optionalAttrs cfg.verify.rollback {
-            ExecStart = "/bin/sh -c '${quick} && rm -f ${mark}'";
-          };
+        Service = verify.Service // {
+          Type = "exec";
+          RemainAfterExit = true;
+          ExecStart = "/bin/sh -c '${applied} && ${quick}${lib.optionalString cfg.verify.rollback " && rm -f ${mark}"}'";
+        };
         Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
       };
     }

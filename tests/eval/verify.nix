@@ -53,6 +53,7 @@ in
         (unit.Unit ? X-StackHash)
         (unit.Unit ? OnFailure)
         unit.Install.WantedBy
+        (hasInfix "aistack apply --stack /etc/aistack/stack.json && " unit.Service.ExecStart)
         (hasInfix "aistack-testdriver quick --stack /etc/aistack/stack.json --wait 1800" unit.Service.ExecStart)
       ]
       [
@@ -61,6 +62,7 @@ in
         true
         false
         [ "multi-user.target" ]
+        true
         true
       ];
   "a failure behind a switch rolls back once, one of the timer never" =

@@ -4,6 +4,9 @@
 mod fakes;
 
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use fakes::{Machine, outcome, service, stack, user, with};
 use serde_json::{Value, json};
@@ -194,7 +197,28 @@ fn services_that_are_gone_leave_the_record() {
     apply(&machine, &two("one", "one"), &[]);
     apply(&machine, &stack(&[("a", service("a"))]), &[]);
     assert_eq!(hashes(&machine), json!({ "a": "one" }));
-    assert_eq!(fs::read_dir(machine.path("run")).unwrap().count(), 1);
+    // Beside it the lock alone: no draft.
+    assert_eq!(fs::read_dir(machine.path("run")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_second_one_waits_for_the_first() {
+    let machine = Machine::new();
+    apply(&machine, &two("one", "one"), &[]);
+    let lock = fs::File::open(machine.path("run/applied.lock")).unwrap();
+    lock.lock().unwrap();
+    let (done, ended) = mpsc::channel();
+    thread::scope(|threads| {
+        threads.spawn(|| done.send(apply(&machine, &two("one", "two"), &[])));
+        ended.recv_timeout(Duration::from_millis(500)).unwrap_err();
+        assert_eq!(hashes(&machine), json!({ "a": "one", "b": "one" }));
+        lock.unlock().unwrap();
+        assert_eq!(ended.recv().unwrap().0, 0);
+    });
+    assert_eq!(hashes(&machine), json!({ "a": "one", "b": "two" }));
+    // Saying what would be done waits for nobody.
+    lock.lock().unwrap();
+    assert_eq!(apply(&machine, &two("one", "two"), &["--dry-run"]).0, 0);
 }
 
 #[test]

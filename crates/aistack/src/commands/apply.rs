@@ -61,6 +61,12 @@ pub fn run(args: &Args) -> Result<Verdict> {
         Some(path) => path.clone(),
         None => default_record(loaded.stack.scope),
     };
+    // A second one waits for the first, and then finds what it did.
+    let _lock = if args.dry_run {
+        None
+    } else {
+        Some(lock(&record_path)?)
+    };
     let recorded = read_record(&record_path);
     let apply = Apply {
         loaded: &loaded,
@@ -69,6 +75,20 @@ pub fn run(args: &Args) -> Result<Verdict> {
         dry_run: args.dry_run,
     };
     apply.run(recorded, &record_path)
+}
+
+/// The lock beside the record, held as long as the file is open.
+fn lock(record: &Path) -> Result<fs::File> {
+    let path = record.with_extension("lock");
+    let taken = || -> io::Result<fs::File> {
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        let file = fs::File::create(&path)?;
+        file.lock()?;
+        Ok(file)
+    };
+    taken().with_context(|| format!("{} cannot be locked", path.display()))
 }
 
 fn default_record(scope: Scope) -> PathBuf {
