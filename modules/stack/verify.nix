@@ -104,7 +104,8 @@ in
         Service = verify.Service // {
           Type = "exec";
           RemainAfterExit = true;
-          ExecStart = "/bin/sh -c '${applied} && ${quick}${lib.optionalString cfg.verify.rollback " && rm -f ${mark}"}'";
+          # In double quotes: single ones are around a path that has a space.
+          ExecStart = "/bin/sh -c \"${applied} && ${quick}${lib.optionalString cfg.verify.rollback " && rm -f ${mark}"}\"";
         };
         Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
       };
