@@ -233,8 +233,49 @@ fn nix_that_does_not_parse_goes_back_with_the_error_and_is_never_printed() {
     let (port, asked) = says(&["Sorry, I cannot."]);
     let (code, out, err) = at(port, &["generate", "x"]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("no Nix that parses"), "{err}");
+    assert!(
+        err.contains("no Nix that is any good") && err.contains("does not parse"),
+        "{err}"
+    );
     assert_eq!(asked.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn nix_that_does_not_evaluate_goes_back_where_nix_is_at_hand() {
+    let (port, asked) = serve(|stream, count| {
+        stream.write_all(&piece(if count < 2 {
+            "{ a = b; }"
+        } else {
+            "{ a = 1; }"
+        }))
+    });
+    let url = format!("http://127.0.0.1:{port}/v1");
+    let machine = Machine::new();
+    let generate =
+        || outcome(machine.aistack(&["generate", "--evaluate", "set a", "--endpoint", &url]));
+    machine.program("fake-bin/nix", "nix");
+    let (code, out, err) = generate();
+    assert_eq!((code, out.as_str()), (0, "{ a = 1; }\n"), "{err}");
+    assert!(
+        err.contains("does not evaluate: undefined variable"),
+        "{err}"
+    );
+    assert!(asked.lock().unwrap()[1].contains("That does not evaluate: undefined variable"));
+    // It has no file, no address and no store to build in.
+    for line in machine.calls().lines() {
+        for bound in ["--store dummy://", "restrict-eval true", "pure-eval true"] {
+            assert!(line.contains(bound), "{line}");
+        }
+    }
+
+    asked.lock().unwrap().clear();
+    machine.write("nix-broken", "");
+    let (code, out, err) = generate();
+    assert_eq!((code, out.as_str()), (0, "{ a = b; }\n"));
+    assert!(
+        err.contains("parsed and not evaluated") && err.contains("it is broken"),
+        "{err}"
+    );
 }
 
 #[test]
