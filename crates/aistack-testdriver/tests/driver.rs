@@ -863,7 +863,9 @@ fn reports_for_machines() {
         "{out}"
     );
     assert!(
-        out.contains("\nok 4 - t <&> / group 1 / skip # SKIP scenarios.json has no marker"),
+        out.contains(
+            "\nok 4 - t <&> / group 1 / skip # SKIP it has no folder, and scenarios.json no marker"
+        ),
         "{out}"
     );
     let (code, out, _) = run("--json");

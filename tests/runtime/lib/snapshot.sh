@@ -59,11 +59,11 @@ program_in() {
     return 1
 }
 
-# stage SNAPSHOT DIR AISTACK - DIR becomes the tree that a switch would have made of the snapshot,
+# stage SNAPSHOT DIR - DIR becomes the tree that a switch would have made of the snapshot,
 # with what lies outside of one: the model files and the secrets that it is told of.
 # Digests are taken off: there is no registry here that could answer for them.
 stage() {
-    local snap=$1 root=$2 aistack=$3 scope user at quadlets units tmpfiles manifest
+    local snap=$1 root=$2 scope user at quadlets units tmpfiles manifest
     scope=$(jq -r .scope "$snap/stack.json")
     if [ "$scope" = user ]; then
         user=$(jq -r .user "$snap/stack.json")
@@ -95,8 +95,11 @@ stage() {
     stub_store "$root" "$snap" "$(host_tree)" || return 1
     mkdir -p "$root/nix/store/aistack/bin"
     rm -f "$root/nix/store/aistack/bin/aistack"
-    install -m 755 "$aistack" "$root/nix/store/aistack/bin/aistack"
+    install -m 755 "$PROGRAMS/aistack" "$root/nix/store/aistack/bin/aistack"
     ln -sf /nix/store/aistack/bin/aistack "$root/usr/local/bin/aistack"
+    # All that is there may be lost.
+    touch "$root${manifest%/*}/test-stack"
+    [ ! -f "$snap/scenarios.json" ] || cp "$snap/scenarios.json" "$root${manifest%/*}/"
     stage_files "$snap" "$root"
     stage_models "$root" "$root$manifest"
     stage_secrets "$snap" "$root"
