@@ -229,6 +229,9 @@ fn nix_that_does_not_parse_goes_back_with_the_error_and_is_never_printed() {
     let questions = asked.lock().unwrap().clone();
     assert_eq!(questions.len(), 3);
     assert!(questions[1].contains("does not parse as Nix"));
+    // The task and the last try alone.
+    assert_eq!(questions[2].matches("does not parse as Nix").count(), 1);
+    assert!(questions[2].contains("set a"));
 
     let (port, asked) = says(&["Sorry, I cannot."]);
     let (code, out, err) = at(port, &["generate", "x"]);

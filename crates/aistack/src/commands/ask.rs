@@ -161,9 +161,11 @@ pub fn generate(args: &Generate) -> Result<Verdict> {
                 }
                 Err(error) => {
                     eprintln!("aistack: try {attempt} of {TRIES} {error}");
+                    // The last try alone: the context of a local model is soon full.
+                    messages.truncate(2);
                     messages.push(Message::new(
                         Role::Assistant,
-                        answer.chars().take(16_000).collect::<String>(),
+                        answer.chars().take(4_000).collect::<String>(),
                     ));
                     messages.push(Message::new(
                         Role::User,
