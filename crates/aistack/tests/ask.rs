@@ -329,6 +329,39 @@ fn shell(machine: &Machine, shell: &str, script: &str) -> (i32, String, String) 
 }
 
 #[test]
+fn each_old_function_is_its_command_with_its_arguments() {
+    let commands = [
+        ("check_docker_podman_ready", "prep check-runtime"),
+        ("check_nvidia_container_toolkit", "prep check-gpu-toolkit"),
+        (
+            "prepare_shared_data_directories",
+            "prep prepare-directories",
+        ),
+        ("detect_port_conflicts", "prep detect-port-conflicts"),
+        ("ensure_docker_network_ready", "prep ensure-network"),
+        ("save_integration_status", "prep save-status"),
+        ("get_ai_optimizer_status", "prep status"),
+        ("show_ai_optimizer_info", "prep info"),
+        ("ai_generate_nix_config", "generate"),
+        ("ai_review_config", "review"),
+        ("ai_chat", "ask"),
+        ("ai_interactive_help", "chat"),
+    ];
+    let machine = Machine::new();
+    machine.program("fake-bin/arguments", "arguments");
+    let program = machine.path("fake-bin/arguments");
+    for name in ["bash", "dash"].into_iter().filter(|name| have(name)) {
+        for (function, command) in commands {
+            let script = format!("AISTACK={}\n{function} a 'b  c' '*'", program.display());
+            let (code, out, err) = shell(&machine, name, &script);
+            let wanted = format!("{}\na\nb  c\n*\n", command.replace(' ', "\n"));
+            // The program's own verdict is the function's.
+            assert_eq!((code, out), (3, wanted), "{name} {function}: {err}");
+        }
+    }
+}
+
+#[test]
 fn the_old_functions_are_there_and_do_no_harm_without_anything() {
     for name in ["bash", "dash"] {
         if !have(name) {
