@@ -12,6 +12,7 @@ section_survive_reset() { drive survive-reset survive-reset; }
 section_faults() { drive faults faults mended; }
 section_taken() { drive taken taken; }
 section_models() { drive models models; }
+section_prep() { drive prep prep; }
 section_rotate() { drive rotate rotate rotate-same; }
 
 section_rootless() {

@@ -100,6 +100,8 @@ stage() {
     # All that is there may be lost.
     touch "$root${manifest%/*}/test-stack"
     [ ! -f "$snap/scenarios.json" ] || cp "$snap/scenarios.json" "$root${manifest%/*}/"
+    install -D -m 644 "$REPO/share/aistack.sh" "$root/nix/store/aistack/share/aistack/aistack.sh"
+    stage_prep "$snap" "$root" "${manifest%/*}"
     stage_files "$snap" "$root"
     stage_models "$root" "$root$manifest"
     stage_secrets "$snap" "$root"
@@ -116,6 +118,24 @@ enable_units() { # ROOT UNITS
         done < <(sed -nE 's/^WantedBy=/wants /p; s/^RequiredBy=/requires /p; s/^UpheldBy=/upholds /p' "$f" |
             awk '{for (i = 2; i <= NF; i++) print $1, $i}')
     done
+}
+
+# stage_prep SNAPSHOT ROOT FOLDER - what a machine has that is made ready for AI-Optimizer, and a stand-in
+# for that; /opt/glove has the same names in both scopes for where things are.
+stage_prep() {
+    local name field glove=$2/opt/glove
+    [ -f "$1/prep.json" ] || return 0
+    cp "$1/prep.json" "$2$3/"
+    mkdir -p "$glove"
+    for name in checkout:expectedLocation data:dataRoot config:configRoot report:statusFile; do
+        field=${name#*:}
+        ln -sfn "$(jq -r ".$field" "$1/prep.json")" "$glove/${name%:*}"
+    done
+    cp -r "$RIG/glove" "$glove/source"
+    # The images that are here; the rest is what an owner writes.
+    jq -r '.services | "# mine\nGLOVE_POSTGRES=\(.postgres.image.reference)\nGLOVE_REDIS=\(.redis.image.reference)"' \
+        "$1/stack.json" | sed 's/@sha256:.*//' >"$glove/source/.env"
+    echo 'GLOVE_PASSWORD=not-so-secret' >>"$glove/source/.env"
 }
 
 # Model files that the stack expects: a tiny model with random weights in each place.
