@@ -162,17 +162,13 @@
       );
 
       checks = eachSystem (
-        pkgs: (self.lib.rust pkgs).checks // import ./tests/eval/checks.nix { inherit self inputs pkgs; }
+        pkgs:
+        (self.lib.rust pkgs).checks
+        // import ./tests/eval/checks.nix { inherit self inputs pkgs; }
+        // lib.mapAttrs' (name: lib.nameValuePair "nixos-${name}") (
+          import ./tests/nixos { inherit self inputs pkgs; }
+        )
       );
-
-      # Not among the checks: they boot nine virtual machines, whose evaluation alone takes
-      # longer than that of everything else.
-      legacyPackages = lib.genAttrs [ "x86_64-linux" ] (system: {
-        nixosTests = import ./tests/nixos {
-          inherit self inputs;
-          pkgs = pkgsFor.${system};
-        };
-      });
 
       templates = import ./templates;
 

@@ -24,12 +24,7 @@ in
   };
   client = "any";
   resources.memory = "4g";
-  wants = [
-    "litellm"
-    "llama-cpp"
-    "vllm"
-    "ollama"
-  ];
+  wants = { engines }: engines;
   options = {
     model = mkOption {
       type = types.nullOr types.str;
@@ -40,7 +35,7 @@ in
       type = types.nullOr types.str;
       default = null;
       example = "llama-cpp";
-      description = "Engine of the stack to talk to; null: the first that is on of litellm, llama-cpp, vllm and ollama.";
+      description = "Engine of the stack to talk to; null: of those that are on the one that serves clients best.";
     };
   }
   // options;

@@ -27,13 +27,14 @@ let
     healthCommand = "how podman asks inside the container, where it is not that";
     startTimeout = "seconds from start to the first healthy answer";
     metrics = "{ port, path, tokenVariable, panels } of a Prometheus endpoint";
+    engineRank = "place among the engines that clients may talk to, the best first; null: it is none of them";
     openai = "{ cfg } -> { models, embedding, anyModel, apiKey } of an OpenAI-compatible endpoint at /v1 of port http";
     loader = "{ cfg, stack } -> { names, imports } that a unit of its own brings into the service";
     resources = "{ memory, pids, shm }";
     gpu = "whether it uses one";
     gpuMemory = "{ cfg } -> MiB that it takes on its GPU, or null where that is not known";
     needs = "services without which it cannot run";
-    wants = "services that it uses when they are on";
+    wants = "services that it uses when they are on; or { engines } -> those, with the engines' names by rank";
     readOnlyRoot = "whether the image runs on a read-only root file system";
     tmpfs = "writable places that a read-only root needs";
     capabilities = "name -> why it is needed";
@@ -82,6 +83,7 @@ let
     user = null;
     startTimeout = 300;
     metrics = null;
+    engineRank = null;
     openai = null;
     loader = _: null;
     resources = { };
@@ -119,10 +121,21 @@ let
       unknown = attrNames (removeAttrs def (attrNames knownFields));
     in
     if unknown == [ ] then
-      defaults // lib.optionalAttrs (def ? client) { healthCommand = askProbe name def; } // def
+      defaults
+      // lib.optionalAttrs (def ? client) { healthCommand = askProbe name def; }
+      // def
+      // lib.optionalAttrs (lib.isFunction def.wants or null) { wants = def.wants { inherit engines; }; }
     else
       throw "modules/services/${name}/default.nix: unknown field ${concatStringsSep ", " unknown}; a definition may have ${concatStringsSep ", " (attrNames knownFields)}";
+
+  definitions = mapAttrs (name: _: import (root + "/${name}") { inherit lib; }) (
+    filterAttrs (_: type: type == "directory") (builtins.readDir root)
+  );
+
+  engines =
+    let
+      rank = name: definitions.${name}.engineRank or null;
+    in
+    lib.sortOn rank (lib.filter (name: rank name != null) (attrNames definitions));
 in
-mapAttrs (name: _: check name (import (root + "/${name}") { inherit lib; })) (
-  filterAttrs (_: type: type == "directory") (builtins.readDir root)
-)
+mapAttrs check definitions

@@ -66,6 +66,7 @@ let
         inherit name;
         inherit (said) models;
         embedding = said.embedding or false;
+        rank = def.engineRank;
         anyModel = said.anyModel or false;
         url = "${stack.url name "http"}/v1";
         hostUrl = "http://${util.bracket (util.reachable cfg.${name}.address)}:${
@@ -86,21 +87,9 @@ let
     engine =
       name:
       let
-        chat = lib.filter (e: !e.embedding) stack.engines;
-        named = n: lib.findFirst (e: e.name == n) null chat;
+        ranked = lib.sortOn (e: e.rank) (lib.filter (e: e.rank != null) stack.engines);
       in
-      if name != null then
-        named name
-      else
-        lib.findFirst (e: e != null) null (
-          map named [
-            "litellm"
-            "llama-cpp"
-            "vllm"
-            "ollama"
-            "tgi"
-          ]
-        );
+      lib.findFirst (e: name == null || e.name == name) null ranked;
     # Prometheus endpoints of the services that are on.
     metrics = mapAttrsToList (name: def: {
       inherit name;

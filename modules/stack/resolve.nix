@@ -172,6 +172,18 @@ let
           }
         else
           null;
+      # Where clients on the host talk to it, if it is an engine that they may talk to.
+      engine =
+        let
+          found = stack.engine name;
+        in
+        if found == null then
+          null
+        else
+          {
+            url = found.hostUrl;
+            inherit (found) rank;
+          };
       metrics = if def.metrics == null then null else { url = urlOf def.metrics; };
       # The same for a Prometheus on the host.
       scrape =
@@ -256,7 +268,12 @@ in
       }
       # What few services have is left out of the others.
       // lib.filterAttrs (_: v: v != null && v != [ ]) {
-        inherit (s) postgres qdrant integrity;
+        inherit (s)
+          engine
+          postgres
+          qdrant
+          integrity
+          ;
       }
     ) resolved.services;
   };

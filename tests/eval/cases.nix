@@ -184,11 +184,13 @@ let
       equal
       ;
   };
+  nixosTests = import ./nixos.nix { inherit lib self equal; };
 in
 gpu
 // catalogue
 // prep
 // verify
+// nixosTests
 // {
   # ── the ledger ──
   "one port twice within the stack names both options" =

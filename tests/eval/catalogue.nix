@@ -212,6 +212,43 @@ in
         llama-cpp = llama;
       } "goose").environments.OPENAI_BASE_URL
       "http://local-ai-llama-cpp:8080/v1";
+  "the tools read where the engines are for clients, and which comes first" =
+    equal
+      (lib.mapAttrs (_: s: s.engine or null)
+        (manifest {
+          litellm = {
+            enable = true;
+            address = "0.0.0.0";
+            openFirewall = true;
+            allowUnauthenticated = true;
+          };
+          llama-cpp = llama;
+          llama-cpp-embed = llama;
+          redis.enable = true;
+        }).services
+      )
+      {
+        litellm = {
+          url = "http://127.0.0.1:4000/v1";
+          rank = 1;
+        };
+        llama-cpp = {
+          url = "http://127.0.0.1:8080/v1";
+          rank = 2;
+        };
+        # An engine for embeddings answers no questions.
+        llama-cpp-embed = null;
+        redis = null;
+      };
+  "no two engines have the same rank" =
+    let
+      ranks = lib.filter (rank: rank != null) (
+        lib.mapAttrsToList (_: def: def.engineRank) (
+          import ../../modules/stack/catalog.nix { inherit lib; }
+        )
+      );
+    in
+    equal (lib.length (lib.unique ranks)) (lib.length ranks);
   "an agent's engine that is off is refused" =
     refuses
       (on {

@@ -149,21 +149,6 @@ mapAttrs (_: reduce) (
     _: s:
     mapAttrs' (_: file: nameValuePair "store/${nameOf file}" (builtins.readFile file)) s.configFiles
   ) cfg.resolved.services
-  // lib.concatMapAttrs (
-    _: s:
-    lib.mergeAttrsList (
-      map (
-        d:
-        if d.migrations == null then
-          { }
-        else
-          mapAttrs' (
-            file: _:
-            nameValuePair "store/${nameOf d.migrations}/${file}" (builtins.readFile "${d.migrations}/${file}")
-          ) (builtins.readDir d.migrations)
-      ) (if s.postgres == null then [ ] else s.postgres.databases)
-    )
-  ) cfg.resolved.services
   # What people's own programs read.
   // mapAttrs' (path: nameValuePair "home/${lib.removePrefix "." path}") cfg.userFiles
   // {

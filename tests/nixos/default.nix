@@ -7,13 +7,24 @@
 }:
 let
   inherit (pkgs) lib;
-  images = import ./images.nix { inherit pkgs; };
+  inherit (import ./images.nix { inherit pkgs; }) images model;
 
-  redis = {
+  local = name: {
     enable = true;
-    image = "localhost/redis:test";
-    imageArchive = images.redis;
+    image = "localhost/${name}:test";
+    imageArchive = images.${name};
   };
+  redis = local "redis" // {
+    # As the official image has it: without a password it would answer loopback alone.
+    extraArgs = [
+      "--protected-mode"
+      "no"
+    ];
+  };
+  postgres = local "postgres";
+  qdrant = local "qdrant";
+  databases = { inherit redis postgres qdrant; };
+
   # Marked as a test stack: each of these machines is made to be broken.
   stack =
     services:
@@ -34,9 +45,11 @@ let
       useGlobalPkgs = true;
       sharedModules = [ self.homeModules.default ];
     };
+    # Nobody reads manuals there, and their list of options is a third of the evaluation.
+    documentation.enable = false;
     virtualisation = {
-      memorySize = 2048;
-      diskSize = 8192;
+      memorySize = lib.mkDefault 3072;
+      diskSize = 16384;
       cores = 2;
     };
   };
@@ -52,14 +65,33 @@ let
     };
     home-manager.users.ann = {
       home.stateVersion = "26.05";
+      manual.manpages.enable = false;
       services.aiStack = stack services;
     };
+  };
+  # A file that is there before the containers start.
+  secret = path: text: {
+    systemd.tmpfiles.rules = [ "f ${path} 0600 root root - ${text}" ];
+  };
+
+  # Steps of a test's own scenarios.
+  says = argv: expect: {
+    exec = {
+      inherit argv;
+    }
+    // expect;
+  };
+  inside = service: argv: expect: {
+    exec = {
+      inherit service argv;
+    }
+    // expect;
   };
 
   # What the scripts have in common.
   prelude = ''
     def drive(machine, scenario, user=None):
-        command = f"aistack-testdriver run {scenario} --destructive"
+        command = f"aistack-testdriver run {own.get(scenario, scenario)} --destructive"
         if user is not None:
             command = f"{command} --stack /home/{user}/.config/aistack/stack.json"
             command = (
@@ -70,6 +102,9 @@ let
             command = f"{command} --stack /etc/aistack/stack.json"
         print(machine.succeed(command))
 
+    def switch(machine, toplevel):
+        machine.succeed(f"{toplevel}/bin/switch-to-configuration test")
+
     def reboot(machine):
         machine.shutdown()
         machine.start()
@@ -77,21 +112,53 @@ let
 
   test =
     name:
-    { nodes, script }:
+    {
+      nodes,
+      script,
+      # Beside the built-in ones: name -> steps.
+      scenarios ? { },
+    }:
+    let
+      documents = lib.mapAttrs (name: steps: {
+        schema = 1;
+        inherit name;
+        groups = [ { inherit steps; } ];
+      }) scenarios;
+      files = lib.mapAttrs (
+        name: document: "${pkgs.writeText "${name}.json" (builtins.toJSON document)}"
+      ) documents;
+    in
     pkgs.testers.runNixOSTest {
       name = "aistack-${name}";
-      # The modules set what the test's package set must leave open.
-      node.pkgsReadOnly = false;
       inherit nodes;
-      testScript = prelude + script;
+      testScript = "own: dict[str, str] = ${builtins.toJSON files}\n" + prelude + script;
+      # What can be looked at without a build.
+      passthru = { inherit documents images model; };
     };
 in
 lib.mapAttrs test {
   stack-system = {
-    nodes.machine = system { inherit redis; };
+    nodes.machine = {
+      imports = [
+        (system (
+          databases
+          // {
+            llama-cpp = local "llama-cpp" // {
+              model = "tiny.gguf";
+              contextSize = 2048;
+              parallel = 1;
+              # A flag of versions later than nixpkgs' own.
+              mlock = false;
+            };
+          }
+        ))
+      ];
+      systemd.tmpfiles.rules = [ "C /var/lib/local-ai/models/tiny.gguf 0644 - - - ${model}" ];
+      virtualisation.memorySize = 4096;
+    };
     script = ''
       machine.wait_for_unit("multi-user.target")
-      for scenario in ["boot", "kill", "recreate", "port-taken", "before-reboot"]:
+      for scenario in ["boot", "kill", "hang", "recreate", "port-taken", "before-reboot"]:
           drive(machine, scenario)
       reboot(machine)
       drive(machine, "after-reboot")
@@ -99,7 +166,7 @@ lib.mapAttrs test {
   };
 
   stack-home = {
-    nodes.machine = home { inherit redis; };
+    nodes.machine = home databases;
     script = ''
       machine.wait_for_unit("user@1000.service")
       for scenario in ["boot", "kill", "recreate", "before-reboot"]:
@@ -113,9 +180,9 @@ lib.mapAttrs test {
   both-scopes = {
     nodes.machine = {
       imports = [
-        (system { inherit redis; })
+        (system { inherit redis qdrant; })
         (home {
-          inherit redis;
+          inherit redis qdrant;
           portOffset = 10000;
         })
       ];
@@ -131,18 +198,87 @@ lib.mapAttrs test {
   };
 
   switch = {
-    nodes.machine = {
-      imports = [ (system { inherit redis; }) ];
-      specialisation.moved.configuration.services.aiStack.redis.ports.redis = 16379;
+    nodes = {
+      machine = {
+        imports = [ (system { inherit redis postgres; }) ];
+        specialisation = {
+          # A moved port, another image, and a service more.
+          changed.configuration.services.aiStack = {
+            redis.ports.redis = 16379;
+            postgres.ports.postgres = 15432;
+            redis.image = lib.mkForce "localhost/redis-again:test";
+            redis.imageArchive = lib.mkForce images.redis-again;
+            inherit qdrant;
+          };
+        };
+      };
+      # What cannot start is taken back.
+      careful = {
+        imports = [ (system { inherit redis; }) ];
+        services.aiStack.verify = {
+          enable = true;
+          rollback = true;
+          timeout = 60;
+          timer = null;
+        };
+        specialisation.broken.configuration.services.aiStack.redis.image =
+          lib.mkForce "localhost/redis:not-in-the-archive";
+        # The profile with the generations is written.
+        virtualisation.writableStore = true;
+      };
+    };
+    scenarios = {
+      changed = [
+        { read-marker.service = "redis"; }
+        { read-marker.service = "postgres"; }
+        { nothing-listens.number = 6379; }
+        { nothing-listens.number = 5432; }
+        (says [
+          "podman"
+          "inspect"
+          "--format={{.ImageName}}"
+          "local-ai-redis"
+        ] { stdout.contains = "redis-again"; })
+      ];
+      removed = [
+        {
+          retry = { };
+          nothing-listens.number = 6333;
+        }
+        {
+          unit = {
+            unit = "local-ai-qdrant.service";
+            state = "not-found";
+          };
+        }
+      ];
     };
     script = ''
+      start_all()
       machine.wait_for_unit("multi-user.target")
+      before = machine.succeed("readlink -f /run/current-system").strip()
       drive(machine, "before-reboot")
-      machine.succeed("/run/current-system/specialisation/moved/bin/switch-to-configuration test")
+      switch(machine, f"{before}/specialisation/changed")
       machine.wait_until_succeeds("aistack check --system", timeout=300)
-      # The data came along, and the new port is the one that is asked.
-      drive(machine, "after-reboot")
+      # The data came along, and the new ports are the ones that are asked.
+      drive(machine, "changed")
       drive(machine, "boot")
+      # Back: the service more is gone, and so are its ports.
+      switch(machine, before)
+      machine.wait_until_succeeds("aistack check --system", timeout=300)
+      drive(machine, "after-reboot")
+      drive(machine, "removed")
+
+      careful.wait_for_unit("multi-user.target")
+      drive(careful, "boot")
+      good = careful.succeed("readlink -f /run/current-system").strip()
+      profile = "nix-env --profile /nix/var/nix/profiles/system --set"
+      careful.succeed(f"{profile} {good}", f"{profile} {good}/specialisation/broken")
+      switch(careful, "/nix/var/nix/profiles/system")
+      careful.wait_until_succeeds(
+          f"test $(readlink -f /run/current-system) = {good}", timeout=600
+      )
+      drive(careful, "boot")
     '';
   };
 
@@ -151,10 +287,7 @@ lib.mapAttrs test {
       imports = [
         (system {
           gpu.backend = "cuda";
-          ollama = {
-            enable = true;
-            image = "localhost/standin:test";
-            imageArchive = images.standin;
+          ollama = local "standin" // {
             extraArgs = [ "11434" ];
             health.command = "wget -q -O /dev/null http://127.0.0.1:11434/api/tags";
           };
@@ -179,38 +312,122 @@ lib.mapAttrs test {
         ];
       };
     };
+    scenarios.gpu = [
+      (inside "ollama" [
+        "test"
+        "-c"
+        "/dev/nvidia0"
+      ] { })
+    ];
     script = ''
       machine.wait_for_unit("multi-user.target")
       drive(machine, "boot")
-      drive(machine, "${
-        pkgs.writeText "gpu.json" (
-          builtins.toJSON {
-            schema = 1;
-            name = "gpu";
-            groups = [
-              {
-                steps = [
-                  {
-                    exec = {
-                      service = "ollama";
-                      argv = [
-                        "test"
-                        "-c"
-                        "/dev/nvidia0"
-                      ];
-                    };
-                  }
-                ];
-              }
-            ];
-          }
-        )
-      }")
+      drive(machine, "gpu")
     '';
   };
 
+  prep = {
+    nodes.machine = {
+      imports = [
+        (system {
+          inherit redis;
+          # The stack makes room: AI-Optimizer has the usual ports.
+          portOffset = 10000;
+        })
+      ];
+      services.aiOptimizerPrep.enable = true;
+      environment.systemPackages = [ pkgs.podman-compose ];
+    };
+    scenarios =
+      let
+        says-that-it-is = state: [
+          (
+            says [
+              "aistack"
+              "prep"
+              "status"
+            ] { stdout.contains = state; }
+            // {
+              retry = { };
+            }
+          )
+        ];
+      in
+      {
+        prepared = [
+          { unit.unit = "ai-optimizer-prep.service"; }
+          {
+            retry = { };
+            file = {
+              path = "/var/cache/nixos-quick-deploy/integration/ai-optimizer.json";
+              text.contains = "not_installed";
+            };
+          }
+          (says [
+            "stat"
+            "--format=%a %U"
+            "/var/lib/ai-optimizer/postgres"
+          ] { stdout.equals = "700 root"; })
+          # It made nothing: containers and networks are its owner's.
+          (says [
+            "podman"
+            "ps"
+            "--all"
+            "--format={{.Names}}"
+          ] { stdout.equals = "local-ai-redis"; })
+          (says [
+            "podman"
+            "network"
+            "ls"
+            "--format={{.Name}}"
+          ] { stdout.lacks = "aidb-network"; })
+        ]
+        ++ map (number: { nothing-listens = { inherit number; }; }) [
+          5432
+          6379
+          8000
+          8091
+        ]
+        ++ says-that-it-is "not_installed";
+        running = says-that-it-is "running";
+        stopped = says-that-it-is "stopped";
+      };
+    script =
+      let
+        # What its owner brings; the folders are those that are there already.
+        compose = pkgs.writeText "docker-compose.yml" (
+          builtins.toJSON {
+            services.redis = {
+              image = "localhost/redis:test";
+              command = [
+                "redis-server"
+                "--dir"
+                "/data"
+              ];
+              ports = [ "127.0.0.1:6379:6379" ];
+              volumes = [ "/var/lib/ai-optimizer/redis:/data" ];
+            };
+          }
+        );
+      in
+      ''
+        machine.wait_for_unit("multi-user.target")
+        drive(machine, "boot")
+        drive(machine, "prepared")
+        machine.succeed(
+            "install -D -m 0644 ${compose} /srv/AI-Optimizer/docker-compose.yml",
+            "cd /srv/AI-Optimizer && podman-compose up --detach",
+        )
+        drive(machine, "running")
+        machine.succeed("cd /srv/AI-Optimizer && podman-compose down")
+        drive(machine, "stopped")
+        # The stack beside it was not touched.
+        drive(machine, "boot")
+      '';
+  };
+
   survive-reset = {
-    nodes.machine = system { inherit redis; };
+    nodes.machine = system databases;
     script = ''
       machine.wait_for_unit("multi-user.target")
       drive(machine, "boot")
@@ -225,35 +442,118 @@ lib.mapAttrs test {
           redis = redis // {
             passwordFile = "/run/keys/redis";
           };
+          postgres = postgres // {
+            secretEnv.POSTGRES_PASSWORD = "/run/keys/postgres";
+          };
         })
+        (secret "/run/keys/redis" "the-first-of-redis")
+        (secret "/run/keys/postgres" "the-first-of-postgres")
       ];
-      systemd.tmpfiles.rules = [ "f /run/keys/redis 0600 root root - a-password-of-the-test" ];
     };
+    scenarios =
+      let
+        # Nowhere but in the file and in podman's store of secrets.
+        shown =
+          value:
+          map
+            (
+              argv:
+              says argv {
+                stdout.lacks = value;
+              }
+            )
+            [
+              [
+                "podman"
+                "inspect"
+                "local-ai-redis"
+                "local-ai-postgres"
+              ]
+              [
+                "journalctl"
+                "--boot"
+                "--no-pager"
+              ]
+              [
+                "ps"
+                "-ewwo"
+                "args"
+              ]
+              [
+                "sh"
+                "-c"
+                "cat /etc/aistack/* /etc/containers/systemd/*"
+              ]
+            ];
+        # With time for a new container: the value is the one of the file, and it is asked for.
+        holds =
+          service: argv: value:
+          {
+            timeout = 300;
+            retry = { };
+          }
+          // inside service argv { stdout.equals = value; };
+        asks =
+          number:
+          [
+            (holds "redis" [
+              "cat"
+              "/run/secrets/redis-password"
+            ] "the-${number}-of-redis")
+            (holds "postgres" [
+              "printenv"
+              "POSTGRES_PASSWORD"
+            ] "the-${number}-of-postgres")
+            (inside "redis" [
+              "redis-cli"
+              "ping"
+            ] { stdout.contains = "NOAUTH"; })
+            (holds "postgres" [
+              "sh"
+              "-c"
+              "PGPASSWORD=$POSTGRES_PASSWORD psql -h 127.0.0.1 -U mcp -d mcp -qAtXc 'SELECT 1'"
+            ] "1")
+          ]
+          ++ shown "the-${number}-of-redis"
+          ++ shown "the-${number}-of-postgres";
+        # As a secret manager does it: a new file in the place of the old one.
+        rotate =
+          service:
+          says [
+            "sh"
+            "-c"
+            "umask 077 && echo -n the-second-of-${service} > /run/keys/.new && mv /run/keys/.new /run/keys/${service}"
+          ] { };
+      in
+      {
+        kept = asks "first";
+        rotated = [
+          (rotate "redis")
+          (rotate "postgres")
+        ]
+        ++ asks "second"
+        ++ [ { wait-healthy = { }; } ];
+      };
     script = ''
       machine.wait_for_unit("multi-user.target")
-      drive(machine, "boot")
-      machine.fail("podman inspect local-ai-redis | grep a-password-of-the-test")
-      machine.fail("journalctl --boot | grep a-password-of-the-test")
-      machine.fail("grep -r a-password-of-the-test /etc/aistack /etc/containers/systemd")
+      for scenario in ["boot", "kept", "rotated"]:
+          drive(machine, scenario)
     '';
   };
 
   fleet = {
     nodes = {
-      data =
-        system {
+      data.imports = [
+        (system {
           redis = redis // {
             address = "0.0.0.0";
             openFirewall = true;
             passwordFile = "/run/keys/redis";
           };
-        }
-        // {
-          systemd.tmpfiles.rules = [ "f /run/keys/redis 0600 root root - a-password" ];
-        };
-      client = {
-        imports = [ (system { inherit redis; }) ];
-      };
+        })
+        (secret "/run/keys/redis" "a-password")
+      ];
+      client = system { inherit redis; };
     };
     script = ''
       start_all()

@@ -1,28 +1,55 @@
-# Images that the tests load from archives, so that no machine needs a network. Redis is
-# nixpkgs' own; what stands in for the rest says so in its name.
+# Images that the tests load from archives, so that no machine needs a network: nixpkgs'
+# own servers, under names and in folders that the official images have. What stands in
+# for something else says so in its name.
 { pkgs }:
 let
   inherit (pkgs) lib;
 
+  # The users of the official images: initdb asks for the name of its own.
+  users = {
+    root = 0;
+    redis = 999;
+    server = 1000;
+    nobody = 65534;
+  };
+  names = pkgs.symlinkJoin {
+    name = "names";
+    paths = [
+      (pkgs.writeTextDir "etc/passwd" (
+        lib.concatStrings (
+          lib.mapAttrsToList (n: id: "${n}:x:${toString id}:${toString id}::/:/bin/sh\n") users
+        )
+      ))
+      (pkgs.writeTextDir "etc/group" (
+        lib.concatStrings (lib.mapAttrsToList (n: id: "${n}:x:${toString id}:\n") users)
+      ))
+    ];
+  };
+
   image =
-    name: reference: config:
+    name:
+    {
+      contents ? [ ],
+      # Folders that everyone may write to.
+      folders ? [ "data" ],
+      config ? { },
+    }:
     let
-      at = lib.splitString ":" reference;
+      all = [
+        pkgs.busybox
+        names
+      ]
+      ++ contents;
     in
     pkgs.dockerTools.buildLayeredImage {
-      name = lib.head at;
-      tag = lib.last at;
-      contents = [
-        pkgs.busybox
-        pkgs.dockerTools.fakeNss
-      ]
-      ++ config.contents or [ ];
-      extraCommands = "mkdir -p -m 1777 tmp; mkdir -p data";
-      config = {
-        Entrypoint = config.entrypoint;
-        Env = config.env or [ ];
-      };
-      passthru = { inherit name; };
+      name = "localhost/${name}";
+      tag = "test";
+      contents = all;
+      extraCommands = lib.concatMapStrings (folder: "mkdir -p -m 1777 ${folder}\n") (
+        [ "tmp" ] ++ folders
+      );
+      inherit config;
+      passthru.contents = all;
     };
 
   # Answers every request with the same words.
@@ -43,15 +70,64 @@ let
   '';
 in
 {
-  redis = image "redis" "localhost/redis:test" {
-    contents = [ pkgs.redis ];
-    entrypoint = [ ];
-  };
-  standin = image "standin" "localhost/standin:test" {
-    contents = [ pkgs.python3Minimal ];
-    entrypoint = [
-      "/bin/python3"
-      standin
-    ];
+  # A model of about a megabyte that says nonsense.
+  model = pkgs.runCommand "tiny.gguf" {
+    nativeBuildInputs = [ pkgs.python3 ];
+  } "python3 ${../runtime/lib/mkgguf.py} $out";
+
+  images = lib.mapAttrs image {
+    redis.contents = [ pkgs.redis ];
+    # The same under another name, for what changes an image.
+    redis-again.contents = [ pkgs.redis ];
+    postgres = {
+      contents = [
+        pkgs.bash
+        # The community edition of TimescaleDB is not free; nothing here needs it.
+        (pkgs.postgresql.withPackages (extensions: [
+          extensions.timescaledb-apache
+          extensions.pgvector
+        ]))
+      ];
+      folders = [
+        "home/postgres/pgdata"
+        "run/postgresql"
+      ];
+      config = {
+        Entrypoint = [
+          "/bin/bash"
+          ../runtime/images/postgres/docker-entrypoint.sh
+        ];
+        WorkingDir = "/home/postgres";
+      };
+    };
+    qdrant = {
+      # Its health is asked by bash.
+      contents = [
+        pkgs.bash
+        pkgs.qdrant
+      ];
+      folders = [
+        "qdrant/storage"
+        "qdrant/snapshots"
+      ];
+      config = {
+        Cmd = [ "/bin/qdrant" ];
+        WorkingDir = "/qdrant";
+      };
+    };
+    llama-cpp = {
+      contents = [
+        pkgs.curl
+        pkgs.llama-cpp
+      ];
+      config.Entrypoint = [ "/bin/llama-server" ];
+    };
+    standin = {
+      contents = [ pkgs.python3Minimal ];
+      config.Entrypoint = [
+        "/bin/python3"
+        standin
+      ];
+    };
   };
 }

@@ -1,11 +1,6 @@
 //! Where an engine answers: what the stacks declare, then `AISTACK_ENDPOINT`.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use aistack_stack::Stack;
-
-/// The engines, the best for a client first.
-const ENGINES: [&str; 5] = ["litellm", "llama-cpp", "vllm", "ollama", "tgi"];
 
 /// An endpoint that may answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,20 +14,16 @@ pub struct Endpoint {
 /// Everything that may answer, the first choice first.
 #[must_use]
 pub fn candidates(stacks: &[&Stack], variable: Option<&str>) -> Vec<Endpoint> {
-    let declared = ENGINES.into_iter().flat_map(|name| {
-        stacks.iter().filter_map(move |stack| {
-            let service = stack.services.get(name)?;
-            let port = service.ports.iter().find(|port| port.name == "http")?;
-            let address = match port.address {
-                IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-                IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-                other => other,
-            };
-            Some(Endpoint {
-                url: format!("http://{}/v1", SocketAddr::new(address, port.host.get())),
-                from: service.option.clone(),
-            })
-        })
+    let mut declared: Vec<_> = stacks
+        .iter()
+        .flat_map(|stack| stack.services.values())
+        .filter_map(|service| Some((service.engine.as_ref()?, service)))
+        .collect();
+    // Stable: of two stacks the first is asked first.
+    declared.sort_by_key(|(engine, _)| engine.rank);
+    let declared = declared.into_iter().map(|(engine, service)| Endpoint {
+        url: engine.url.clone(),
+        from: service.option.clone(),
     });
     let named = variable
         .map(|url| url.trim().trim_end_matches('/'))
@@ -42,4 +33,51 @@ pub fn candidates(stacks: &[&Stack], variable: Option<&str>) -> Vec<Endpoint> {
             from: "AISTACK_ENDPOINT".to_owned(),
         });
     declared.chain(named).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aistack_stack::Engine;
+    use std::path::Path;
+
+    fn stack(engines: &[(&str, u16, &str)]) -> Stack {
+        let text = include_bytes!("../../aistack-stack/tests/fixtures/stack.json");
+        let mut stack = Stack::parse(Path::new("stack.json"), text).unwrap();
+        let service = stack.services.values().next().unwrap().clone();
+        stack.services = engines
+            .iter()
+            .map(|(name, rank, url)| {
+                let mut service = service.clone();
+                service.option = format!("services.aiStack.{name}");
+                service.engine = Some(Engine {
+                    url: (*url).to_owned(),
+                    rank: *rank,
+                });
+                ((*name).to_owned(), service)
+            })
+            .collect();
+        stack
+    }
+
+    #[test]
+    fn ranks_order_the_engines_of_all_stacks_and_the_variable_is_last() {
+        let system = stack(&[("ollama", 4, "http://a/v1"), ("vllm", 3, "http://b/v1")]);
+        let mut user = stack(&[
+            ("llama-cpp", 2, "http://c/v1"),
+            ("ollama", 4, "http://d/v1"),
+        ]);
+        // What is no engine is none, whatever its ports are called.
+        user.services.get_mut("ollama").unwrap().engine = None;
+        let urls: Vec<String> = candidates(&[&system, &user], Some(" http://e/v1/ "))
+            .into_iter()
+            .map(|endpoint| endpoint.url)
+            .collect();
+        assert_eq!(
+            urls,
+            ["http://c/v1", "http://b/v1", "http://a/v1", "http://e/v1"]
+        );
+        let both = candidates(&[&user, &stack(&[("litellm", 2, "http://f/v1")])], None);
+        assert_eq!(both[0].url, "http://c/v1", "of equals the first stack's");
+    }
 }

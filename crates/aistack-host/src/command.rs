@@ -26,6 +26,10 @@ pub const USUAL_DIRECTORIES: [&str; 6] = [
     "/usr/sbin",
 ];
 
+/// The most that is kept of what a program writes, in bytes: more is no answer to a
+/// question, and would fill the memory within seconds.
+const MOST_OUTPUT: u64 = 64 * 1024 * 1024;
+
 /// The longest command line in a message, in characters.
 const LONGEST_LINE: usize = 120;
 
@@ -56,6 +60,12 @@ pub enum CommandError {
         command: String,
         /// The limit.
         limit: Duration,
+    },
+    /// It wrote more than any answer has, and was stopped.
+    #[error("`{command}` wrote more than {} MiB and was stopped", MOST_OUTPUT / 1024 / 1024)]
+    TooMuch {
+        /// The command line.
+        command: String,
     },
     /// It was stopped because this program was asked to end.
     #[error("`{command}` was stopped before its end")]
@@ -263,8 +273,30 @@ fn found_in(pipe: &mut dyn Read, strings: &[Vec<u8>]) -> Vec<bool> {
 fn all(pipe: &mut dyn Read) -> Vec<u8> {
     let mut bytes = Vec::new();
     // What came before an error still counts.
-    drop(pipe.read_to_end(&mut bytes));
+    drop(pipe.take(MOST_OUTPUT + 1).read_to_end(&mut bytes));
     bytes
+}
+
+/// Runs `command` as long as it takes, with its own output shown as it comes.
+///
+/// # Errors
+/// When it can't be started or fails.
+pub fn run_shown(mut command: Command) -> Result<(), CommandError> {
+    let line = line(&command);
+    let program = PathBuf::from(command.get_program());
+    let status = command
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|cause| CommandError::Start { program, cause })?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(CommandError::Failed {
+            command: line,
+            status,
+            stderr: "see its messages above".to_owned(),
+        })
+    }
 }
 
 fn run_until(
@@ -306,7 +338,17 @@ fn run_until(
             Err(_) => return None,
         }
     };
-    if let (Some(stdout), Some(stderr)) = (wait(&stdout), wait(&stderr)) {
+    // Nobody reads on after too much: a program that goes on writing gets SIGPIPE.
+    let enough = |text: &Option<Vec<u8>>| {
+        text.as_ref()
+            .is_none_or(|text| text.len() as u64 <= MOST_OUTPUT)
+    };
+    let (stdout, stderr) = match wait(&stdout) {
+        stdout if enough(&stdout) => (stdout, wait(&stderr)),
+        stdout => (stdout, None),
+    };
+    let too_much = !(enough(&stdout) && enough(&stderr));
+    if !too_much && let (Some(stdout), Some(stderr)) = (stdout, stderr) {
         // Both pipes are closed, so it has ended or is about to.
         loop {
             match child.try_wait() {
@@ -334,6 +376,9 @@ fn run_until(
     }
     drop(child.kill());
     drop(child.wait());
+    if too_much {
+        return Err(CommandError::TooMuch { command: text });
+    }
     if stopped() {
         return Err(CommandError::Interrupted { command: text });
     }
@@ -456,6 +501,19 @@ mod tests {
         )
         .unwrap();
         assert_eq!(done.stdout.len(), 1_000_000);
+    }
+
+    #[test]
+    fn endless_output_ends_the_program_and_not_the_memory() {
+        for script in ["exec yes", "exec yes >&2", "trap '' PIPE; yes; sleep 30"] {
+            let start = Instant::now();
+            let error = run(shell(script), None, Duration::from_mins(1));
+            assert!(
+                matches!(error, Err(CommandError::TooMuch { .. })),
+                "{script}"
+            );
+            assert!(start.elapsed() < Duration::from_secs(20), "{script}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -231,7 +231,7 @@ impl Podman {
     /// When podman can't be run or the pull fails.
     pub fn pull(&self, reference: &str) -> Result<(), CommandError> {
         let command = self.command(&["pull", "--quiet", reference].map(OsStr::new));
-        self.watch(command)
+        command::run_shown(command)
     }
 
     /// Loads the images of an archive, with podman's words on the standard error.
@@ -240,7 +240,7 @@ impl Podman {
     /// When podman can't be run or doesn't take the archive.
     pub fn load(&self, archive: &Path) -> Result<(), CommandError> {
         let command = self.command(&["load".as_ref(), "--input".as_ref(), archive.as_os_str()]);
-        self.watch(command)
+        command::run_shown(command)
     }
 
     /// Runs a command inside a running container, with its output shown as it comes.
@@ -250,7 +250,7 @@ impl Podman {
     pub fn exec(&self, container: &str, command: &[String]) -> Result<(), CommandError> {
         let mut arguments = vec![OsStr::new("exec"), OsStr::new(container)];
         arguments.extend(command.iter().map(OsStr::new));
-        self.watch(self.command(&arguments))
+        command::run_shown(self.command(&arguments))
     }
 
     /// Runs a command inside a running container with `input` on its standard input,
@@ -273,28 +273,6 @@ impl Podman {
             Ok(())
         } else {
             Err(done.into_error())
-        }
-    }
-
-    /// Runs it as long as it takes, with its own output shown as it comes.
-    fn watch(&self, mut command: Command) -> Result<(), CommandError> {
-        let line = command::line(&command);
-        let status =
-            command
-                .stdin(Stdio::null())
-                .status()
-                .map_err(|cause| CommandError::Start {
-                    program: self.program.clone(),
-                    cause,
-                })?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(CommandError::Failed {
-                command: line,
-                status,
-                stderr: "see its messages above".to_owned(),
-            })
         }
     }
 

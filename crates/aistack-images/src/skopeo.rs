@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use aistack_host::command::{self, CommandError, Finished, extended_path, find};
@@ -235,25 +235,7 @@ impl Skopeo {
         command
             .arg(format!("docker://{}", image.source()))
             .arg(format!("oci-archive:{file}:{}", image.tagged()));
-        let line = command::line(&command);
-        let status =
-            command
-                .stdin(Stdio::null())
-                .status()
-                .map_err(|cause| CommandError::Start {
-                    program: self.program.clone(),
-                    cause,
-                })?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(CommandError::Failed {
-                command: line,
-                status,
-                stderr: "see its messages above".to_owned(),
-            }
-            .into())
-        }
+        Ok(command::run_shown(command)?)
     }
 }
 

@@ -139,6 +139,9 @@ pub struct Service {
     /// Where it can be scraped.
     #[serde(deserialize_with = "nullable")]
     pub metrics: Option<Metrics>,
+    /// Where clients of an `OpenAI`-compatible endpoint reach it; none: it has none for them.
+    #[serde(default)]
+    pub engine: Option<Engine>,
     /// What its `PostgreSQL` server is to hold; none: it is not looked into.
     #[serde(default)]
     pub postgres: Option<Postgres>,
@@ -156,6 +159,16 @@ impl Service {
     pub fn port(&self, name: &str) -> Option<&Port> {
         self.ports.iter().find(|port| port.name == name)
     }
+}
+
+/// An `OpenAI`-compatible endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// `http://HOST:PORT/v1`, without a slash at its end.
+    pub url: String,
+    /// Of two engines the one with the smaller rank serves clients better.
+    pub rank: u16,
 }
 
 /// A container image.

@@ -70,6 +70,15 @@ impl Stack {
             )),
             _ => {}
         }
+        if let Some(engine) = &service.engine
+            && !is_http(&engine.url)
+        {
+            problems.push(format!(
+                "{} is {:?}: it must be http://HOST:PORT/v1",
+                place("engine.url"),
+                engine.url
+            ));
+        }
         for data in &service.data {
             absolute(
                 problems,

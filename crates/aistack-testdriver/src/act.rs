@@ -22,7 +22,7 @@ use aistack_stack::{Protocol, Scope, Service, Stack};
 
 use crate::confined::{self, Declared};
 use crate::exposed;
-use crate::plan::{Deed, Named, Purpose, Request, Verb, state_name};
+use crate::plan::{Deed, Named, Purpose, Request, Verb, all_of, state_name};
 use crate::scenario::{Exec, FileMatch, JournalLine, JsonMatch, Method, Presence, Text, UnitState};
 use crate::services::{self, Way};
 use crate::view::{View, Watch};
@@ -600,8 +600,8 @@ impl Machine {
         }
         let last = said.lines().last().unwrap_or("nothing");
         Err(failed(format!(
-            "no line has {:?}; the last one of {} is: {}",
-            line.contains.join("\" and \""),
+            "no line has {}; the last one of {} is: {}",
+            all_of(&line.contains),
             said.lines().count(),
             excerpt(last.as_bytes(), SHOWN)
         )))

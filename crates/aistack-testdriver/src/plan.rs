@@ -499,7 +499,7 @@ impl Ground<'_> {
                             unit.as_deref().unwrap_or("anybody")
                         )
                     }
-                    _ => format!("{who} says {:?}", line.contains.join("\" and \"")),
+                    _ => format!("{who} says {}", all_of(&line.contains)),
                 };
                 one(said, Deed::Journal(unit, line.clone()))
             }
@@ -724,6 +724,13 @@ fn no_port(of: &Named, port: Option<&str>) -> String {
         ),
         _ => format!("{} has no ports", of.name),
     }
+}
+
+/// Texts, each in quotes.
+#[must_use]
+pub fn all_of(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+    quoted.join(" and ")
 }
 
 /// The state in systemd's word.

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fakes::{Machine, closed_port, have, outcome, port, service, skip, stack, with};
+use fakes::{Machine, closed_port, have, outcome, service, skip, stack};
 use serde_json::json;
 
 /// The bodies of the questions that came.
@@ -192,11 +192,8 @@ fn the_declared_engine_is_asked_before_the_variable() {
     let (declared, _) = says(&["declared"]);
     let (named, _) = says(&["named"]);
     let machine = Machine::new();
-    let engine = with(
-        service("vllm"),
-        "/ports",
-        json!([port("http", "127.0.0.1", declared)]),
-    );
+    let mut engine = service("vllm");
+    engine["engine"] = json!({ "url": format!("http://127.0.0.1:{declared}/v1"), "rank": 3 });
     let mut manifest = stack(&[("vllm", engine)]);
     manifest["scope"] = json!("user");
     manifest["user"] = json!(fakes::user());

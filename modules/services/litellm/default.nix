@@ -17,13 +17,7 @@ in
   client = "python";
   startTimeout = 300;
   resources.memory = "2g";
-  wants = [
-    "ollama"
-    "llama-cpp"
-    "llama-cpp-embed"
-    "vllm"
-    "tgi"
-  ];
+  wants = { engines }: lib.remove "litellm" engines ++ [ "llama-cpp-embed" ];
   options = {
     routes = mkOption {
       type = types.listOf (types.attrsOf types.anything);
@@ -117,6 +111,7 @@ in
       (toString (port "http"))
     ]
     ++ cfg.extraArgs;
+  engineRank = 1;
   openai = _: {
     models = [ ];
     embedding = false;

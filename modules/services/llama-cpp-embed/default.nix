@@ -61,5 +61,6 @@ base
         } for a text, and longestChunk = ${toString cfg.longestChunk}. Raise contextSize or lower parallel.";
       }
     ];
+  engineRank = null;
   openai = args: base.openai args // { embedding = true; };
 }

@@ -218,6 +218,7 @@ in
       }
     ];
   };
+  engineRank = 2;
   openai =
     { cfg, ... }:
     {

@@ -63,6 +63,7 @@ in
       description = "How long an unused model stays in memory; -1: for ever.";
     };
   };
+  engineRank = 4;
   openai =
     { cfg, ... }:
     {

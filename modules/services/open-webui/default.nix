@@ -21,13 +21,7 @@ in
   # The first start migrates its database and unpacks an embedding model.
   startTimeout = 900;
   resources.memory = "4g";
-  wants = [
-    "ollama"
-    "llama-cpp"
-    "vllm"
-    "tgi"
-    "litellm"
-  ];
+  wants = { engines }: engines;
   # Sessions are signed with it; the image's own would be lost with the container.
   secrets.WEBUI_SECRET_KEY = {
     generate = true;

@@ -58,6 +58,7 @@ in
       cfg.revision
     ]
     ++ cfg.extraArgs;
+  engineRank = 5;
   openai =
     { cfg, ... }:
     {

@@ -174,6 +174,7 @@ in
       cfg.revision
     ]
     ++ cfg.extraArgs;
+  engineRank = 3;
   openai =
     { cfg, ... }:
     {

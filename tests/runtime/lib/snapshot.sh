@@ -81,6 +81,7 @@ stage() {
     [ ! -d "$snap/units" ] || cp -rL "$snap/units/." "$root$units/"
     [ ! -f "$snap/tmpfiles.conf" ] || cp "$snap/tmpfiles.conf" "$root$tmpfiles/aistack.conf"
     [ ! -d "$snap/store" ] || cp -rL "$snap/store/." "$root/nix/store/"
+    stage_migrations "$snap" "$root"
     jq '.services[].image |= (.reference |= sub("@sha256:[0-9a-f]{64}$"; "") | .digest = null)' \
         "$snap/stack.json" >"$root$manifest"
     # Units may name it by its store path.
@@ -118,6 +119,14 @@ enable_units() { # ROOT UNITS
         done < <(sed -nE 's/^WantedBy=/wants /p; s/^RequiredBy=/requires /p; s/^UpheldBy=/upholds /p' "$f" |
             awk '{for (i = 2; i <= NF; i++) print $1, $i}')
     done
+}
+
+# stage_migrations SNAPSHOT ROOT - of the databases that have some; they are files of the repository.
+stage_migrations() {
+    local to
+    while read -r to; do
+        cp -rL "$REPO/modules/services/postgres/migrations/${to##*/aistack-migrations-}" "$2$to"
+    done < <(jq -r '.services[].postgres.databases[]?.migrations // empty' "$1/stack.json")
 }
 
 # stage_prep SNAPSHOT ROOT FOLDER - what a machine has that is made ready for AI-Optimizer, and a stand-in

@@ -1,0 +1,45 @@
+# Evaluation tests of the NixOS tests: which there are, and that each is something to
+# build. That their machines evaluate is for `nix flake check` to see.
+{
+  lib,
+  self,
+  equal,
+}:
+let
+  prefix = "nixos-";
+  of =
+    system:
+    lib.mapAttrs' (name: lib.nameValuePair (lib.removePrefix prefix name)) (
+      lib.filterAttrs (name: _: lib.hasPrefix prefix name) self.checks.${system}
+    );
+  names = [
+    "both-scopes"
+    "fleet"
+    "gpu-fake-cdi"
+    "prep"
+    "secrets"
+    "stack-home"
+    "stack-system"
+    "survive-reset"
+    "switch"
+  ];
+in
+{
+  "NixOS tests: there are nine, on both systems" =
+    equal
+      (lib.genAttrs [
+        "x86_64-linux"
+        "aarch64-linux"
+      ] (system: lib.attrNames (of system)))
+      {
+        x86_64-linux = names;
+        aarch64-linux = names;
+      };
+  "NixOS tests: each is a derivation, and can be run by hand" = equal (lib.filterAttrs (
+    _: test: !(lib.isDerivation test && test ? drvPath && test ? driverInteractive)
+  ) (of "x86_64-linux")) { };
+  # Their text is held against the program's own parser by tests/run.
+  "NixOS tests: their scenarios say what they are called" = equal (lib.concatMap (
+    test: lib.attrNames (lib.filterAttrs (name: document: document.name != name) test.documents)
+  ) (lib.attrValues (of "x86_64-linux"))) [ ];
+}
