@@ -225,10 +225,19 @@
           ports = lib.mapAttrs (_: p: p.host) def.ports;
         }) (import ./modules/stack/catalog.nix { inherit lib; });
         # docs/options.md.
-        optionsDoc = import ./docs/options.nix {
-          inherit lib;
-          catalog = import ./modules/stack/catalog.nix { inherit lib; };
-        } { options = self.nixosConfigurations.workstation.options.services.aiStack; };
+        optionsDoc =
+          let
+            inherit (self.nixosConfigurations.workstation.options) services;
+          in
+          import ./docs/options.nix
+            {
+              inherit lib;
+              catalog = import ./modules/stack/catalog.nix { inherit lib; };
+            }
+            {
+              options = services.aiStack;
+              prep = services.aiOptimizerPrep;
+            };
         # The evaluation tests: name -> null, or what was seen instead.
         tests =
           import ./tests/eval/cases.nix { inherit self inputs; }

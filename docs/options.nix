@@ -1,7 +1,8 @@
 # The option reference, as Markdown: what all services share once, then what each has of
-# its own. `tests/run render --update` writes docs/options.md from it.
+# its own, then the machine made ready for AI-Optimizer. `tests/run render --update` writes
+# docs/options.md from it.
 { lib, catalog }:
-{ options }:
+{ options, prep }:
 let
   inherit (lib)
     concatMapStrings
@@ -11,14 +12,14 @@ let
     ;
 
   root = "services.aiStack.";
-  all = filter (
-    # Of an internal submodule the list still has the parts.
-    o:
-    o.visible or true != false
-    && !(o.internal or false)
-    && hasPrefix root o.name
-    && !(hasPrefix "${root}identity." o.name)
-  ) (lib.optionAttrSetToDocList options);
+  prepRoot = "services.aiOptimizerPrep.";
+  below =
+    prefix: options:
+    filter (o: o.visible or true != false && !(o.internal or false) && hasPrefix prefix o.name) (
+      lib.optionAttrSetToDocList options
+    );
+  # Of an internal submodule the list still has the parts.
+  all = filter (o: !(hasPrefix "${root}identity." o.name)) (below root options);
 
   # The text of a value, on one line.
   code =
@@ -34,7 +35,7 @@ let
 
   entry =
     prefix: o:
-    "- **`${removePrefix prefix o.name}`** (${o.type}${
+    "- **`${removePrefix prefix o.name}`** (${lib.replaceStrings [ "\n" ] [ "\\n" ] o.type}${
       lib.optionalString (o ? default) ", default ${code o.default}"
     }): ${text o.description}${lib.optionalString (o ? example) " Example: ${code o.example}."}\n";
 
@@ -99,3 +100,10 @@ in
   ## Each service
 ''
 + concatMapStrings service names
++ ''
+
+  ## Ready for AI-Optimizer
+
+  Below `services.aiOptimizerPrep`, which [prep.md](prep.md) explains.
+
+  ${concatMapStrings (entry prepRoot) (below prepRoot prep)}''

@@ -47,6 +47,16 @@ let
         module
       ];
     }).config;
+  # Home Manager by itself throws when an assertion fails: without them its ledger is read.
+  quiet.assertions = lib.mkForce [ ];
+  clashes = config: {
+    assertions = [
+      {
+        assertion = false;
+        message = config.services.aiStack.ledger.report;
+      }
+    ];
+  };
   # Without the stack's module beside it.
   alone =
     (lib.nixosSystem {
@@ -102,16 +112,47 @@ in
       ];
     })
   ]) (names.user ++ names.userStack);
-  # Home Manager by itself throws; that it is this and nothing else is seen where the
-  # offset makes it well.
   "prep: a user's stack, without NixOS" =
-    throws
-      (home {
-        imports = [
-          prep
-          system
-        ];
-      }).services.aiStack.ledger.report;
+    let
+      both =
+        more:
+        home {
+          imports = [
+            prep
+            system
+          ]
+          ++ more;
+        };
+    in
+    equal
+      [
+        (refuses (clashes (both [ quiet ])) (names.user ++ names.userStack))
+        (throws (both [ ]).services.aiStack.ledger.report)
+      ]
+      [
+        null
+        null
+      ];
+  "prep: the examples need their offset" =
+    let
+      without =
+        it: more:
+        (it.extendModules {
+          modules = more ++ [ { services.aiStack.portOffset = lib.mkForce 0; } ];
+        }).config;
+      host = without self.nixosConfigurations.optimizer [ ];
+      user = clashes (without self.homeConfigurations.optimizer [ quiet ]);
+      ai = map (lib.replaceStrings [ "user ann" ] [ "user ai" ]);
+    in
+    equal
+      [
+        (refuses host (names.system ++ names.stack))
+        (refuses user (ai (names.user ++ names.userStack)))
+      ]
+      [
+        null
+        null
+      ];
   "prep: the system and a user cannot both have it" = refuses (nixos [
     prep
     (user prep)

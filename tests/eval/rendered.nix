@@ -15,6 +15,7 @@ let
     ;
 
   cfg = config.services.aiStack;
+  prep = config.services.aiOptimizerPrep;
   system = cfg.scope == "system";
   containers = mapAttrsToList (_: s: s.container) cfg.resolved.services;
 
@@ -58,61 +59,69 @@ let
       filterAttrs (name: _: name == cfg.network) config.virtualisation.quadlet.networks
     );
 
+  userUnit =
+    file:
+    let
+      kinds = {
+        ".target" = config.systemd.user.targets;
+        ".service" = config.systemd.user.services;
+        ".path" = config.systemd.user.paths;
+        ".timer" = config.systemd.user.timers;
+      };
+      kind = lib.head (lib.filter (k: lib.hasSuffix k file) (lib.attrNames kinds));
+      unit = kinds.${kind}.${lib.removeSuffix kind file};
+    in
+    ini (
+      filterAttrs (_: section: section != { }) (
+        mapAttrs (_: filterAttrs (_: v: v != null && v != [ ])) unit
+      )
+    );
+  unitText = file: if system then config.systemd.units.${file}.text else userUnit file;
+
   units =
-    if system then
-      mapAttrs' (file: _: nameValuePair "units/${file}" config.systemd.units.${file}.text) cfg.units
-      // lib.listToAttrs (
+    mapAttrs' (file: _: nameValuePair "units/${file}" (unitText file)) cfg.units
+    // lib.optionalAttrs system (
+      lib.listToAttrs (
         map (
           name:
           nameValuePair "units/${name}.service.d/overrides.conf" config.systemd.units."${name}.service".text
         ) containers
       )
-    else
-      mapAttrs' (
-        file: _:
-        let
-          kinds = {
-            ".target" = config.systemd.user.targets;
-            ".service" = config.systemd.user.services;
-            ".path" = config.systemd.user.paths;
-            ".timer" = config.systemd.user.timers;
-          };
-          kind = lib.head (lib.filter (k: lib.hasSuffix k file) (lib.attrNames kinds));
-          unit = kinds.${kind}.${lib.removeSuffix kind file};
-        in
-        nameValuePair "units/${file}" (
-          ini (
-            filterAttrs (_: section: section != { }) (
-              mapAttrs (_: filterAttrs (_: v: v != null && v != [ ])) unit
-            )
-          )
-        )
-      ) cfg.units;
+    );
 
   tmpfiles =
     if system then
       concatStrings (
-        mapAttrsToList (
-          path: rules:
-          concatStrings (
-            mapAttrsToList (
-              type: r: "${type} ${path} ${r.mode} ${r.user} ${r.group} ${r.age} ${r.argument}\n"
-            ) rules
+        mapAttrsToList
+          (
+            path: rules:
+            concatStrings (
+              mapAttrsToList (
+                type: r: "${type} ${path} ${r.mode} ${r.user} ${r.group} ${r.age} ${r.argument}\n"
+              ) rules
+            )
           )
-        ) config.systemd.tmpfiles.settings.local-ai
+          (
+            config.systemd.tmpfiles.settings.local-ai
+            // config.systemd.tmpfiles.settings.ai-optimizer-prep or { }
+          )
       )
     else
       concatStringsSep "\n" config.systemd.user.tmpfiles.rules + "\n";
+
+  # Of the folder that the tools look into.
+  etc =
+    name:
+    if system then
+      config.environment.etc."aistack/${name}".text
+    else
+      config.xdg.configFile."aistack/${name}".text;
 in
 mapAttrs (_: reduce) (
   quadlets
   // units
   // {
-    "stack.json" =
-      if system then
-        config.environment.etc."aistack/stack.json".text
-      else
-        config.xdg.configFile."aistack/stack.json".text;
+    "stack.json" = etc "stack.json";
     "tmpfiles.conf" = tmpfiles;
   }
   # What the GPUs of a host change in the system.
@@ -140,28 +149,13 @@ mapAttrs (_: reduce) (
     _: s:
     mapAttrs' (_: file: nameValuePair "store/${nameOf file}" (builtins.readFile file)) s.configFiles
   ) cfg.resolved.services
-  // lib.concatMapAttrs (
-    _: s:
-    lib.mergeAttrsList (
-      map (
-        d:
-        if d.migrations == null then
-          { }
-        else
-          mapAttrs' (
-            file: _:
-            nameValuePair "store/${nameOf d.migrations}/${file}" (builtins.readFile "${d.migrations}/${file}")
-          ) (builtins.readDir d.migrations)
-      ) (if s.postgres == null then [ ] else s.postgres.databases)
-    )
-  ) cfg.resolved.services
   # What people's own programs read.
   // mapAttrs' (path: nameValuePair "home/${lib.removePrefix "." path}") cfg.userFiles
   // {
-    "scenarios.json" =
-      if system then
-        config.environment.etc."aistack/scenarios.json".text
-      else
-        config.xdg.configFile."aistack/scenarios.json".text;
+    "scenarios.json" = etc "scenarios.json";
+  }
+  // lib.optionalAttrs prep.enable {
+    "prep.json" = etc "prep.json";
+    "units/ai-optimizer-prep.service" = unitText "ai-optimizer-prep.service";
   }
 )

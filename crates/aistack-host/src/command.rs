@@ -12,6 +12,8 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use memchr::memmem;
+
 /// Where programs are when `PATH` doesn't say so: units and activation scripts
 /// run with a short `PATH`. NixOS's set-uid wrappers first, since only they can
 /// map ranges of user ids.
@@ -206,7 +208,7 @@ pub fn run(
     input: Option<Vec<u8>>,
     limit: Duration,
 ) -> Result<Finished, CommandError> {
-    run_until(command, input, limit, None)
+    run_until(command, input, limit, None, all)
 }
 
 /// As [`run`], in a process group of its own, so that a Ctrl-C meant for this
@@ -220,7 +222,59 @@ pub fn run_bounded(
     bounds: &Bounds,
 ) -> Result<Finished, CommandError> {
     command.process_group(0);
-    run_until(command, input, bounds.limit, Some(&bounds.stop))
+    run_until(command, input, bounds.limit, Some(&bounds.stop), all)
+}
+
+/// As [`run_bounded`], for a program that may write more than should be kept: which of
+/// the byte strings are in its output. An empty one never is.
+///
+/// # Errors
+/// As [`run_bounded`], and when it ends with a status that isn't zero.
+pub fn search(
+    mut command: Command,
+    strings: &[Vec<u8>],
+    bounds: &Bounds,
+) -> Result<Vec<bool>, CommandError> {
+    command.process_group(0);
+    let strings = strings.to_vec();
+    let found = move |pipe: &mut dyn Read| {
+        let found = found_in(pipe, &strings);
+        found.into_iter().map(u8::from).collect()
+    };
+    let done = run_until(command, None, bounds.limit, Some(&bounds.stop), found)?;
+    if done.status.success() {
+        Ok(done.stdout.iter().map(|&found| found != 0).collect())
+    } else {
+        Err(done.into_error())
+    }
+}
+
+/// Reads to the end, with no more in memory than a block and the longest string.
+fn found_in(pipe: &mut dyn Read, strings: &[Vec<u8>]) -> Vec<bool> {
+    const BLOCK: usize = 64 * 1024;
+    let overlap = strings.iter().map(Vec::len).max().unwrap_or(0);
+    let mut found = vec![false; strings.len()];
+    let mut kept = Vec::new();
+    loop {
+        let from = kept.len();
+        let block = u64::try_from(BLOCK).unwrap_or(u64::MAX);
+        // What came before an error still counts.
+        let count = pipe.take(block).read_to_end(&mut kept).unwrap_or(0);
+        for (string, found) in strings.iter().zip(&mut found) {
+            *found = *found || (!string.is_empty() && memmem::find(&kept, string).is_some());
+        }
+        if count == 0 && kept.len() == from {
+            return found;
+        }
+        kept.drain(..kept.len().saturating_sub(overlap));
+    }
+}
+
+fn all(pipe: &mut dyn Read) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // What came before an error still counts.
+    drop(pipe.take(MOST_OUTPUT + 1).read_to_end(&mut bytes));
+    bytes
 }
 
 /// Runs `command` as long as it takes, with its own output shown as it comes.
@@ -250,6 +304,7 @@ fn run_until(
     input: Option<Vec<u8>>,
     limit: Duration,
     stop: Option<&AtomicUsize>,
+    read: impl FnOnce(&mut dyn Read) -> Vec<u8> + Send + 'static,
 ) -> Result<Finished, CommandError> {
     let deadline = Instant::now() + limit;
     let stopped = || stop.is_some_and(|stop| stop.load(Ordering::SeqCst) != 0);
@@ -272,8 +327,8 @@ fn run_until(
     }
     // Threads of their own, not joined: a grandchild that keeps a pipe open
     // must not keep us.
-    let stdout = collect(child.stdout.take());
-    let stderr = collect(child.stderr.take());
+    let stdout = collect(child.stdout.take(), read);
+    let stderr = collect(child.stderr.take(), all);
     let wait = |end: &mpsc::Receiver<Vec<u8>>| loop {
         let left = deadline.saturating_duration_since(Instant::now());
         let slice = stop.map_or(left, |_| left.min(STOP_EVERY));
@@ -342,14 +397,13 @@ fn one_line(text: &[u8]) -> String {
         .join("; ")
 }
 
-fn collect(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<Vec<u8>> {
+fn collect(
+    pipe: Option<impl Read + Send + 'static>,
+    read: impl FnOnce(&mut dyn Read) -> Vec<u8> + Send + 'static,
+) -> mpsc::Receiver<Vec<u8>> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(pipe) = pipe {
-            // What came before an error still counts.
-            drop(pipe.take(MOST_OUTPUT + 1).read_to_end(&mut bytes));
-        }
+        let bytes = pipe.map(|mut pipe| read(&mut pipe)).unwrap_or_default();
         drop(sender.send(bytes));
     });
     receiver
@@ -363,6 +417,26 @@ mod tests {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
         command
+    }
+
+    #[test]
+    fn strings_are_found_wherever_they_lie_in_a_long_output() {
+        let strings = ["needle", "none", "", "12345x"].map(|text| text.as_bytes().to_vec());
+        let bounds = Bounds {
+            limit: Duration::from_secs(20),
+            stop: Arc::default(),
+        };
+        // Also across the end of a block.
+        for before in [0, 65_533, 65_536, 131_070] {
+            let script =
+                format!("head -c {before} /dev/zero; printf needle12345; sleep 0.1; echo x");
+            assert_eq!(
+                search(shell(&script), &strings, &bounds).unwrap(),
+                [true, false, false, true],
+                "{before}"
+            );
+        }
+        assert!(search(shell("echo needle; exit 3"), &strings, &bounds).is_err());
     }
 
     #[test]

@@ -66,25 +66,39 @@ impl Journal {
         Ok(Cursor(cursor))
     }
 
-    /// What a unit, and systemd of it, said after a place; this boot's alone.
+    /// Which of the byte strings stand in a message of this boot that this user may read.
+    ///
+    /// # Errors
+    /// When journalctl can't be run, or this user may not read the journal.
+    pub fn search(&self, strings: &[Vec<u8>], bounds: &Bounds) -> Result<Vec<bool>, CommandError> {
+        let mut command = Command::new(&self.program);
+        command
+            .env("LC_ALL", "C")
+            .args(["--no-pager", "--quiet", "--output=cat", "--boot"]);
+        command::search(command, strings, bounds)
+    }
+
+    /// What a unit, and systemd of it, said after a place; none: everybody. This boot's
+    /// alone.
     ///
     /// # Errors
     /// When journalctl can't be run, or this user may not read the journal.
     pub fn after(
         &self,
         cursor: &Cursor,
-        unit: &str,
+        unit: Option<&str>,
         bounds: &Bounds,
     ) -> Result<String, CommandError> {
-        let unit = match self.manager {
+        let unit = unit.map(|unit| match self.manager {
             Manager::System => format!("--unit={unit}"),
             Manager::User => format!("--user-unit={unit}"),
-        };
+        });
         let after = cursor
             .0
             .as_ref()
             .map(|cursor| format!("--after-cursor={cursor}"));
-        let mut arguments = vec!["--boot", unit.as_str()];
+        let mut arguments = vec!["--boot"];
+        arguments.extend(unit.as_deref());
         arguments.extend(after.as_deref());
         let done = self.ask(&arguments, bounds)?;
         Ok(String::from_utf8_lossy(&done.stdout).into_owned())

@@ -1,5 +1,6 @@
 //! podman, as far as the stack needs it.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,6 +33,8 @@ pub struct Container {
     pub id: String,
     /// `running`, `exited`, `paused`, `created` …
     pub status: String,
+    /// Process id of its first process on the host; none: it has none.
+    pub pid: Option<u32>,
     /// `healthy`, `unhealthy`, `starting`; none: it has no health check.
     pub health: Option<String>,
 }
@@ -79,16 +82,27 @@ impl Podman {
     /// # Errors
     /// When podman can't be run, or answers something else.
     pub fn container(&self, name: &str) -> Result<Option<Container>, CommandError> {
+        Ok(self.containers(&[name])?.remove(name))
+    }
+
+    /// Those of the containers that podman knows, by their names, from one call.
+    ///
+    /// # Errors
+    /// When podman can't be run, or answers something else.
+    pub fn containers(&self, names: &[&str]) -> Result<BTreeMap<String, Container>, CommandError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Answer {
             id: String,
+            name: String,
             state: State,
         }
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct State {
             status: String,
+            #[serde(default)]
+            pid: u32,
             #[serde(default)]
             health: Option<Health>,
         }
@@ -98,30 +112,59 @@ impl Podman {
             #[serde(default)]
             status: String,
         }
-        let done = self.ask(&["container", "inspect", name].map(OsStr::new), None)?;
-        if !done.status.success() {
-            return if done.stderr.contains("no such container") {
-                Ok(None)
-            } else {
-                Err(done.into_error())
-            };
+        if names.is_empty() {
+            return Ok(BTreeMap::new());
         }
-        let answers = serde_json::from_slice::<Vec<Answer>>(&done.stdout).unwrap_or_default();
-        match <[Answer; 1]>::try_from(answers) {
-            Ok([answer]) => Ok(Some(Container {
-                id: answer.id,
-                status: answer.state.status,
-                health: answer
-                    .state
-                    .health
-                    .map(|health| health.status)
-                    .filter(|status| !status.is_empty()),
-            })),
-            Err(_) => Err(CommandError::Unexpected {
+        let arguments: Vec<&OsStr> = ["container", "inspect"]
+            .iter()
+            .chain(names)
+            .map(OsStr::new)
+            .collect();
+        let done = self.ask(&arguments, None)?;
+        // It prints those that it knows, whatever it says of the others.
+        if !done.status.success() && !done.stderr.contains("no such container") {
+            return Err(done.into_error());
+        }
+        let Ok(answers) = serde_json::from_slice::<Vec<Answer>>(&done.stdout) else {
+            return Err(CommandError::Unexpected {
                 command: done.command,
-                wanted: "a container in JSON",
-            }),
-        }
+                wanted: "containers in JSON",
+            });
+        };
+        Ok(answers
+            .into_iter()
+            .map(|answer| {
+                let container = Container {
+                    id: answer.id,
+                    status: answer.state.status,
+                    pid: Some(answer.state.pid).filter(|&pid| pid != 0),
+                    health: answer
+                        .state
+                        .health
+                        .map(|health| health.status)
+                        .filter(|status| !status.is_empty()),
+                };
+                (answer.name, container)
+            })
+            .collect())
+    }
+
+    /// Which of the byte strings podman shows to whoever looks at these containers.
+    ///
+    /// # Errors
+    /// When podman can't be run, or does not know one of the containers.
+    pub fn search(
+        &self,
+        containers: &[&str],
+        strings: &[Vec<u8>],
+        bounds: &Bounds,
+    ) -> Result<Vec<bool>, CommandError> {
+        let arguments: Vec<&OsStr> = ["container", "inspect"]
+            .iter()
+            .chain(containers)
+            .map(OsStr::new)
+            .collect();
+        command::search(self.command(&arguments), strings, bounds)
     }
 
     /// Sends a signal (`KILL`, `STOP`, `CONT`) to a container's first process.

@@ -195,6 +195,52 @@ impl Systemctl {
         parse_show(&String::from_utf8_lossy(&done.stdout), units)
     }
 
+    /// Which of the byte strings systemd shows of its units to whoever asks.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or fails.
+    pub fn search(&self, strings: &[Vec<u8>], bounds: &Bounds) -> Result<Vec<bool>, CommandError> {
+        let mut command = self.command();
+        command.args(["show", "*"]);
+        command::search(command, strings, bounds)
+    }
+
+    /// The names of the units that have failed.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or fails.
+    pub fn failed(&self) -> Result<Vec<String>, CommandError> {
+        let mut command = self.command();
+        command.args(["list-units", "--state=failed", "--plain", "--no-legend"]);
+        let done = self.run(command, SHOW_LIMIT)?;
+        if !done.status.success() {
+            return Err(done.into_error());
+        }
+        Ok(String::from_utf8_lossy(&done.stdout)
+            .lines()
+            .filter_map(|line| line.split_whitespace().next())
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// The file that a unit was made from: for one that podman generates, its quadlet.
+    /// None: it was made from none, or systemd does not know it.
+    ///
+    /// # Errors
+    /// When systemctl can't be run or fails.
+    pub fn source(&self, unit: &str) -> Result<Option<PathBuf>, CommandError> {
+        let mut command = self.command();
+        command.args(["show", "--property=SourcePath", "--value", "--", unit]);
+        let done = self.run(command, SHOW_LIMIT)?;
+        if !done.status.success() {
+            return Err(done.into_error());
+        }
+        let path = String::from_utf8_lossy(&done.stdout).trim().to_owned();
+        Ok(Some(path)
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from))
+    }
+
     /// Starts `units` in one transaction and waits for them, as long as it takes.
     ///
     /// One that fails doesn't keep the others from starting.

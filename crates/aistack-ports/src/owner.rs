@@ -362,7 +362,8 @@ impl<'a> Resolver<'a> {
         Some(self.named(Engine::Podman, id, name, known_by))
     }
 
-    /// rootlessport listens for its container's networks at `…/rp/<container id>`.
+    /// rootlessport listens for its container's networks at `…/rp/<container id>`; podman
+    /// from 5.8 on names that folder by a descriptor (`/proc/self/fd/12`).
     fn control_socket(&self, pid: u32) -> Option<String> {
         let paths = self.unix_paths.get_or_init(|| {
             let text = fs::read(below(self.root, Path::new("/proc/net/unix"))).unwrap_or_default();
@@ -379,7 +380,8 @@ impl<'a> Resolver<'a> {
         });
         holders::sockets(self.root, pid).iter().find_map(|inode| {
             let (directory, id) = paths.get(inode)?.rsplit_once('/')?;
-            (directory.ends_with("/rp") && cgroup::is_id(id)).then(|| id.to_owned())
+            let its = directory.ends_with("/rp") || directory.starts_with("/proc/self/fd/");
+            (its && cgroup::is_id(id)).then(|| id.to_owned())
         })
     }
 

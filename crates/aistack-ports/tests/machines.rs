@@ -293,6 +293,11 @@ fn a_rootful_container_that_podman_run_started_is_foreign() {
 
 #[test]
 fn rootlessport_by_its_control_socket() {
+    rootlessport_listens_in("/run/user/1000/libpod/tmp/rp");
+    rootlessport_listens_in("/proc/self/fd/12");
+}
+
+fn rootlessport_listens_in(folder: &str) {
     let mut machine = Machine::new();
     machine.socket("tcp", "127.0.0.1:8081", 1000, 51);
     // From a shell: neither unit nor control group tell the container.
@@ -311,7 +316,7 @@ fn rootlessport_by_its_control_socket() {
             "Num       RefCount Protocol Flags    Type St Inode Path\n\
              0000000000000000: 00000002 00000000 00010000 0001 01    49 /run/user/1000/bus\n\
              0000000000000000: 00000002 00000000 00010000 0001 01    52 \
-             /run/user/1000/libpod/tmp/rp/{ID}\n\
+             {folder}/{ID}\n\
              0000000000000000: 00000003 00000000 00000000 0001 03    53\n"
         )
         .as_bytes(),

@@ -1,13 +1,13 @@
 //! The folders and files that the stack finds: made where they are missing, never
 //! emptied, and left to whomever containers gave them.
 
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use aistack_host::users;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
 
 use crate::check::Check;
 use crate::claim::{self, Claim, ClaimError, Installation};
@@ -66,6 +66,22 @@ pub enum DirectoriesError {
         /// The option.
         option: &'static str,
     },
+    /// It is another user's, and closed.
+    #[error(
+        "{} belongs to user id {owner} and this runs as user id {me}, which may not write there: \
+         give it to that user (`chown`), or change {option}",
+        path.display()
+    )]
+    NotOurs {
+        /// The path.
+        path: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who runs this.
+        me: u32,
+        /// The option.
+        option: &'static str,
+    },
     /// Another run is at work.
     #[error("{} is being prepared by another `aistack prep`: wait until it has ended", path.display())]
     Busy {
@@ -80,22 +96,56 @@ pub enum DirectoriesError {
     },
 }
 
+const DATA: &str = "services.aiOptimizerPrep.dataRoot";
+const CONFIG: &str = "services.aiOptimizerPrep.configRoot";
+
 /// Makes what is missing; what was made and what was left, one line each.
 ///
 /// # Errors
 /// When another installation writes into the data folder, another run is at work, or
-/// something can't be made. What was made before stays.
+/// something can't be made. What this run made is then taken back.
 pub fn prepare(
     plan: &Plan,
     root: &Path,
     share: Share,
     now: &str,
 ) -> Result<Vec<Check>, DirectoriesError> {
+    let mut made = Vec::new();
+    let checks = make_all(plan, root, share, now, &mut made);
+    if checks.is_err() {
+        file::remove(&made);
+    }
+    let mut checks = checks?;
+    // Last, since it can't be taken back.
+    if share != Share::ReadOnly {
+        checks.extend(close_folder(&plan.data_root)?);
+        for folder in FOLDERS {
+            checks.extend(close_folder(&plan.data_root.join(folder))?);
+        }
+    }
+    checks.extend(close_folder(&plan.config_root)?);
+    for name in FILES.map(|(name, _)| name).into_iter().chain([".env"]) {
+        checks.extend(close(&plan.config_root.join(name)));
+    }
+    Ok(checks)
+}
+
+/// Makes what is missing, and notes in `made` what that was.
+fn make_all(
+    plan: &Plan,
+    root: &Path,
+    share: Share,
+    now: &str,
+    made: &mut Vec<PathBuf>,
+) -> Result<Vec<Check>, DirectoriesError> {
     let data = &plan.data_root;
     let here = Installation::here(root);
     let mut checks = Vec::new();
+    // Looked at before anything is made: a refusal leaves no trace.
+    let there =
+        is_writable_directory(&plan.config_root, CONFIG).and_then(|_| is_directory(data, DATA))?;
     if share == Share::ReadOnly {
-        if !is_directory(data, "services.aiOptimizerPrep.dataRoot")? {
+        if !there {
             return Err(DirectoriesError::Absent { path: data.clone() });
         }
         checks.push(Check::ok(
@@ -111,52 +161,64 @@ pub fn prepare(
             },
         ));
     } else {
-        // Looked at before anything is made: a refusal leaves no trace.
-        if is_directory(data, "services.aiOptimizerPrep.dataRoot")?
+        let claim = if there { claim::read(data)? } else { None };
+        if let Some(claim) = &claim
             && share == Share::Write
-            && let Some(claim) = claim::read(data)?
             && !claim.writer.is(&here)
         {
             return Err(ClaimError::Taken {
                 root: data.clone(),
-                claim: Box::new(claim),
+                claim: Box::new(claim.clone()),
             }
             .into());
         }
-        checks.extend(make(data, "services.aiOptimizerPrep.dataRoot", true)?);
+        is_writable_directory(data, DATA)?;
+        for folder in FOLDERS {
+            is_directory(&data.join(folder), DATA)?;
+        }
+        checks.extend(make(data, made)?);
         let _lock = lock(data)?;
         if claim::take(data, &here, share == Share::TakeOver, now)? {
+            // One that was taken over stays so.
+            made.extend(claim.is_none().then(|| data.join(claim::FILE)));
             checks.push(Check::ok(
                 "writer",
                 format!("{} is the writer of {} now", here, data.display()),
             ));
         }
         for folder in FOLDERS {
-            let path = data.join(folder);
-            checks.extend(make(&path, "services.aiOptimizerPrep.dataRoot", false)?);
+            checks.extend(make(&data.join(folder), made)?);
         }
-        if file::write_new(&data.join(MARKER), marker(plan).as_bytes())? {
-            checks.push(Check::ok(
-                "marker",
-                format!("made {}", data.join(MARKER).display()),
-            ));
-        }
+        checks.extend(write_new(
+            "marker",
+            &data.join(MARKER),
+            &marker(plan),
+            made,
+        )?);
     }
-    checks.extend(make(
-        &plan.config_root,
-        "services.aiOptimizerPrep.configRoot",
-        true,
-    )?);
+    checks.extend(make(&plan.config_root, made)?);
     for (name, text) in FILES {
-        let path = plan.config_root.join(name);
-        if file::write_new(&path, text.as_bytes())? {
-            checks.push(Check::ok("config", format!("made {}", path.display())));
-        } else {
-            checks.extend(close(&path));
-        }
+        checks.extend(write_new(
+            "config",
+            &plan.config_root.join(name),
+            text,
+            made,
+        )?);
     }
-    checks.extend(close(&plan.config_root.join(".env")));
     Ok(checks)
+}
+
+/// Makes a file that is missing.
+fn write_new(
+    name: &str,
+    path: &Path,
+    text: &str,
+    made: &mut Vec<PathBuf>,
+) -> Result<Option<Check>, DirectoriesError> {
+    Ok(file::write_new(path, text.as_bytes())?.then(|| {
+        made.push(path.to_owned());
+        Check::ok(name, format!("made {}", path.display()))
+    }))
 }
 
 /// Held as long as the value lives: one run at a time.
@@ -185,29 +247,49 @@ fn is_directory(path: &Path, option: &'static str) -> Result<bool, DirectoriesEr
     }
 }
 
-/// Makes a folder with mode 700, or closes one of ours to others. One that belongs to
-/// another user is a container's, and stays as it is.
-fn make(
-    path: &Path,
-    option: &'static str,
-    parents: bool,
-) -> Result<Option<Check>, DirectoriesError> {
-    let name = "directory";
-    let shown = path.display();
+/// Whether it is there; an error when it is somebody else's and closed to us.
+fn is_writable_directory(path: &Path, option: &'static str) -> Result<bool, DirectoriesError> {
     if !is_directory(path, option)? {
-        DirBuilder::new()
-            .recursive(parents)
-            .mode(0o700)
-            .create(path)
-            .map_err(|cause| FileError::new("made", path, cause))?;
-        return Ok(Some(Check::ok(name, format!("made {shown}"))));
+        return Ok(false);
     }
+    let denied = accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS)
+        .is_err_and(|error| error == rustix::io::Errno::ACCESS);
+    let owner = fs::metadata(path)
+        .map_err(|cause| FileError::new("looked at", path, cause))?
+        .uid();
+    let me = users::effective_uid();
+    if denied && owner != me {
+        return Err(DirectoriesError::NotOurs {
+            path: path.to_owned(),
+            owner,
+            me,
+            option,
+        });
+    }
+    Ok(true)
+}
+
+/// Makes a folder that is missing, with mode 700.
+fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<Option<Check>, DirectoriesError> {
+    if path.is_dir() {
+        return Ok(None);
+    }
+    made.extend(file::make_folder(path)?);
+    Ok(Some(Check::ok(
+        "directory",
+        format!("made {}", path.display()),
+    )))
+}
+
+/// Closes a folder of ours to others. One that belongs to another user is a container's,
+/// and stays as it is.
+fn close_folder(path: &Path) -> Result<Option<Check>, DirectoriesError> {
+    let shown = path.display();
     let data = fs::metadata(path).map_err(|cause| FileError::new("looked at", path, cause))?;
     let mode = data.mode() & 0o7777;
-    let me = users::effective_uid();
-    if data.uid() != me {
+    if data.uid() != users::effective_uid() {
         return Ok(Some(Check::info(
-            name,
+            "directory",
             format!(
                 "{shown} belongs to user id {} (a container's, by its map of ids) and was left \
                  as it is, mode {mode:04o}",
@@ -221,7 +303,7 @@ fn make(
     fs::set_permissions(path, Permissions::from_mode(0o700))
         .map_err(|cause| FileError::new("closed to others", path, cause))?;
     Ok(Some(Check::ok(
-        name,
+        "directory",
         format!("closed {shown} to others: mode 0700, was {mode:04o}"),
     )))
 }

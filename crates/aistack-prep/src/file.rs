@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// Why a file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 #[error("{} cannot be {doing}: {cause}", path.display())]
@@ -31,20 +33,16 @@ impl FileError {
 /// where there is none.
 ///
 /// # Errors
-/// When it can't be written; what was there is then still there.
+/// When it can't be written; everything is then as it was.
 pub fn write(path: &Path, text: &[u8]) -> Result<(), FileError> {
-    let parent = parent(path)?;
+    let (parent, made) = parent(path)?;
     let failed = |cause| FileError::new("written", path, cause);
-    let mut draft = tempfile::Builder::new()
-        .prefix(".aistack-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(&parent)
-        .map_err(failed)?;
-    draft
-        .write_all(text)
-        .and_then(|()| draft.as_file().sync_all())
-        .map_err(failed)?;
-    draft.persist(path).map_err(|error| failed(error.error))?;
+    draft(&parent, text)
+        .and_then(|draft| draft.persist(path).map_err(|error| error.error))
+        .map_err(|cause| {
+            remove(&made);
+            failed(cause)
+        })?;
     File::open(&parent)
         .and_then(|folder| folder.sync_all())
         .map_err(failed)
@@ -54,37 +52,74 @@ pub fn write(path: &Path, text: &[u8]) -> Result<(), FileError> {
 /// when it comes at the same moment.
 ///
 /// # Errors
-/// When it can't be written.
+/// When it can't be written; everything is then as it was.
 pub fn write_new(path: &Path, text: &[u8]) -> Result<bool, FileError> {
     if path.symlink_metadata().is_ok() {
         return Ok(false);
     }
-    let parent = parent(path)?;
-    let failed = |cause| FileError::new("made", path, cause);
-    let mut draft = tempfile::Builder::new()
-        .prefix(".aistack-")
-        .permissions(Permissions::from_mode(0o600))
-        .tempfile_in(&parent)
-        .map_err(failed)?;
-    draft
-        .write_all(text)
-        .and_then(|()| draft.as_file().sync_all())
-        .map_err(failed)?;
-    match draft.persist_noclobber(path) {
+    let (parent, made) = parent(path)?;
+    let put = draft(&parent, text)
+        .and_then(|draft| draft.persist_noclobber(path).map_err(|error| error.error));
+    match put {
         Ok(_) => Ok(true),
-        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(failed(error.error)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => {
+            remove(&made);
+            Err(FileError::new("made", path, error))
+        }
     }
 }
 
-fn parent(path: &Path) -> Result<PathBuf, FileError> {
+/// Makes a folder and those above it, for their owner alone; what was made, the
+/// outermost first.
+///
+/// # Errors
+/// When it can't be made; everything is then as it was.
+pub fn make_folder(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let mut missing: Vec<PathBuf> = path
+        .ancestors()
+        .take_while(|folder| {
+            folder
+                .symlink_metadata()
+                .is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        })
+        .map(Path::to_owned)
+        .collect();
+    missing.reverse();
+    match DirBuilder::new().recursive(true).mode(0o700).create(path) {
+        Ok(()) => Ok(missing),
+        Err(cause) => {
+            remove(&missing);
+            Err(FileError::new("made", path, cause))
+        }
+    }
+}
+
+/// Takes back what was made, the last first. A folder that something is in stays.
+pub fn remove(made: &[PathBuf]) {
+    for path in made.iter().rev() {
+        drop(if path.is_dir() {
+            fs::remove_dir(path)
+        } else {
+            fs::remove_file(path)
+        });
+    }
+}
+
+fn draft(folder: &Path, text: &[u8]) -> io::Result<NamedTempFile> {
+    let mut draft = tempfile::Builder::new()
+        .prefix(".aistack-")
+        .permissions(Permissions::from_mode(0o600))
+        .tempfile_in(folder)?;
+    draft.write_all(text)?;
+    draft.as_file().sync_all()?;
+    Ok(draft)
+}
+
+/// The folder of a file, and what was made of it.
+fn parent(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), FileError> {
     let parent = path.parent().unwrap_or(Path::new("/"));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(parent)
-        .map_err(|cause| FileError::new("made", parent, cause))?;
-    Ok(parent.to_owned())
+    Ok((parent.to_owned(), make_folder(parent)?))
 }
 
 /// A small regular file's bytes; none where there is none.

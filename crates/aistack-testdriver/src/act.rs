@@ -5,28 +5,37 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aistack_host::command::{self, Bounds, CommandError, Finished, below};
 use aistack_host::journal::{Cursor, Journal};
-use aistack_host::podman::Podman;
+use aistack_host::podman::{Held, Podman};
 use aistack_host::sockets::{Exposure, Listening, Transport};
 use aistack_host::systemd::{Manager, Systemctl};
+use aistack_host::{secret, users};
 use aistack_probe::{Answer, excerpt};
-use aistack_stack::{Protocol, Scope};
+use aistack_stack::{Protocol, Scope, Service, Stack};
 
-use crate::plan::{Deed, Named, Purpose, Request, Verb, state_name};
-use crate::scenario::{Exec, FileMatch, JsonMatch, Method, Text, UnitState};
+use crate::confined::{self, Declared};
+use crate::exposed;
+use crate::plan::{Deed, Named, Purpose, Request, Verb, all_of, state_name};
+use crate::scenario::{Exec, FileMatch, JournalLine, JsonMatch, Method, Presence, Text, UnitState};
 use crate::services::{self, Way};
+use crate::view::{View, Watch};
 
 /// The most that is read of an answer or a file, in bytes.
 const MOST: usize = 1024 * 1024;
 /// How much of an answer a message shows, in characters.
 const SHOWN: usize = 160;
+/// How long a connection that should be refused is waited for.
+const REFUSED: Duration = Duration::from_secs(1);
+/// The file that `write-marker` puts into each folder of data, and what is in it.
+const FILE: &str = "aistack-marker";
+const KEPT: &str = "kept";
 
 /// Why a step is not well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,17 +58,23 @@ pub struct Machine {
     root: PathBuf,
     path: Option<OsString>,
     manager: Manager,
-    /// Ids of the containers that were killed, stopped, re-created or reset last.
+    watch: Watch,
+    /// The services, for the values of their secrets.
+    services: BTreeMap<String, Service>,
+    /// Of each secret's file, where its value shows; looked at once.
+    exposed: Mutex<Option<BTreeMap<PathBuf, Vec<&'static str>>>>,
+    /// Ids of the containers at the beginning, or that were killed, stopped, re-created
+    /// or reset since.
     old: Mutex<BTreeMap<String, String>>,
     /// Ports that steps hold.
-    held: Mutex<BTreeMap<(Protocol, SocketAddr), Held>>,
+    held: Mutex<BTreeMap<(Protocol, SocketAddr), Taken>>,
     /// The end of the journal when the scenario began.
     begin: Mutex<Option<Result<Cursor, String>>>,
 }
 
 /// Kept only to be dropped.
 #[derive(Debug)]
-enum Held {
+enum Taken {
     Tcp { _listener: TcpListener },
     Udp { _socket: UdpSocket },
 }
@@ -69,26 +84,30 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// A socket that listens where this machine's containers would.
-fn bind(protocol: Protocol, at: SocketAddr) -> io::Result<Held> {
+fn bind(protocol: Protocol, at: SocketAddr) -> io::Result<Taken> {
     match protocol {
-        Protocol::Tcp => TcpListener::bind(at).map(|listener| Held::Tcp {
+        Protocol::Tcp => TcpListener::bind(at).map(|listener| Taken::Tcp {
             _listener: listener,
         }),
-        Protocol::Udp => UdpSocket::bind(at).map(|socket| Held::Udp { _socket: socket }),
+        Protocol::Udp => UdpSocket::bind(at).map(|socket| Taken::Udp { _socket: socket }),
     }
 }
 
 impl Machine {
-    /// The machine below `root`, with programs from `path` (the value of `PATH`).
+    /// The machine below `root` with its stack, and programs from `path` (the value of
+    /// `PATH`).
     #[must_use]
-    pub fn new(root: &Path, path: Option<OsString>, scope: Scope) -> Self {
+    pub fn new(root: &Path, path: Option<OsString>, stack: &Stack) -> Self {
         Self {
             root: root.to_owned(),
             path,
-            manager: match scope {
+            manager: match stack.scope {
                 Scope::System => Manager::System,
                 Scope::User => Manager::User,
             },
+            watch: Watch::new(stack),
+            services: stack.services.clone(),
+            exposed: Mutex::default(),
             old: Mutex::default(),
             held: Mutex::default(),
             begin: Mutex::default(),
@@ -128,7 +147,12 @@ impl Machine {
         match deed {
             Deed::Skip(why) => Err(Trouble::Skipped(why.clone())),
             Deed::Healthy { of, new } => self.healthy(of, *new, bounds),
-            Deed::Ports(of) => self.ports(of),
+            Deed::Container(of, state) => self.container(of, *state, bounds),
+            Deed::Ports(of, closed_on) => self.ports(of, *closed_on),
+            Deed::NoFailedUnits => self.no_failed_units(bounds),
+            Deed::Secrets(of) => self.secrets(of, bounds),
+            Deed::Confined(of) => self.confined(of, bounds),
+            Deed::Files(of, folders, purpose) => self.files(of, folders, *purpose, bounds),
             Deed::Ask {
                 of,
                 way,
@@ -141,7 +165,7 @@ impl Machine {
             Deed::Unit(unit, state) => self.unit(unit, *state, bounds),
             Deed::File(file) => self.file(file),
             Deed::Exec(container, exec) => self.exec(container.as_deref(), exec, bounds),
-            Deed::Journal(unit, line) => self.journal(unit, line, bounds),
+            Deed::Journal(unit, line) => self.journal(unit.as_deref(), line, bounds),
             Deed::Signal(of, signal) => {
                 let podman = self.podman(bounds)?;
                 self.remember(&podman, of)?;
@@ -184,14 +208,39 @@ impl Machine {
         Ok(id)
     }
 
+    /// Keeps the ids of all containers. What can't be asked now fails in the steps.
+    pub fn remember_all(&self, bounds: &Bounds) {
+        let Ok(podman) = self.podman(bounds) else {
+            return;
+        };
+        let there = podman
+            .containers(&self.watch.containers())
+            .unwrap_or_default();
+        let mut old = lock(&self.old);
+        for (name, service) in &self.services {
+            if let Some(container) = there.get(&service.container) {
+                old.insert(name.clone(), container.id.clone());
+            }
+        }
+    }
+
+    fn look(&self, bounds: &Bounds) -> Result<Arc<View>, Trouble> {
+        self.watch
+            .look(&self.systemctl(bounds)?, &self.podman(bounds)?)
+            .map_err(|error| failed(chain(&error)))
+    }
+
     fn healthy(&self, of: &Named, new: bool, bounds: &Bounds) -> Seen {
         let begun = Instant::now();
-        self.unit(&of.service.unit, UnitState::Active, bounds)?;
-        let name = &of.service.container;
-        let container = self
-            .podman(bounds)?
+        let view = self.look(bounds)?;
+        let (unit, name) = (&of.service.unit, &of.service.container);
+        match view.unit(unit) {
+            Some(state) if state.is_active() => {}
+            Some(state) => return Err(failed(format!("{unit} is {}", state.summary()))),
+            None => return Err(failed(format!("systemd said nothing of {unit}"))),
+        }
+        let container = view
             .container(name)
-            .map_err(failed)?
             .ok_or_else(|| failed(format!("podman has no container {name}")))?;
         if new && lock(&self.old).get(&of.name) == Some(&container.id) {
             return Err(failed(format!("{name} is still the same container")));
@@ -214,13 +263,183 @@ impl Machine {
             .map_err(|error| failed(format!("{}: {error}", aistack_probe::target(probe))))
     }
 
+    fn container(&self, of: &Named, wanted: Presence, bounds: &Bounds) -> Seen {
+        let view = self.look(bounds)?;
+        let name = &of.service.container;
+        let container = view.container(name);
+        let runs = container.filter(|container| container.status == "running");
+        let old = lock(&self.old).get(&of.name).cloned();
+        let seen = match (container, &old) {
+            (None, _) => "is not there".to_owned(),
+            (Some(container), _) if runs.is_none() => format!("is {}", container.status),
+            (Some(container), Some(old)) if container.id == *old => "is the old one".to_owned(),
+            (Some(_), Some(_)) => "is another one".to_owned(),
+            (Some(_), None) => "runs".to_owned(),
+        };
+        let good = match wanted {
+            Presence::Running => runs.is_some(),
+            Presence::Same => runs.is_some_and(|runs| Some(&runs.id) == old.as_ref()),
+            Presence::New => runs.is_some_and(|runs| Some(&runs.id) != old.as_ref()),
+            Presence::Gone => runs.is_none(),
+        };
+        if good {
+            Ok(())
+        } else {
+            Err(failed(format!("{name} {seen}")))
+        }
+    }
+
+    fn no_failed_units(&self, bounds: &Bounds) -> Seen {
+        let units = self.systemctl(bounds)?.failed().map_err(failed)?;
+        if units.is_empty() {
+            Ok(())
+        } else {
+            Err(failed(units.join(", ")))
+        }
+    }
+
+    /// Where the values of all secrets show; a file that can't be read shows nothing here.
+    fn exposed(&self, bounds: &Bounds) -> Result<BTreeMap<PathBuf, Vec<&'static str>>, Trouble> {
+        let mut exposed = lock(&self.exposed);
+        if let Some(exposed) = &*exposed {
+            return Ok(exposed.clone());
+        }
+        let (sources, values): (Vec<PathBuf>, Vec<Vec<u8>>) = self
+            .services
+            .values()
+            .flat_map(|service| &service.secrets)
+            .filter_map(|secret| {
+                let value = secret::read(&below(&self.root, &secret.source)).ok()?;
+                Some((secret.source.clone(), value))
+            })
+            .collect();
+        let journal = Journal::new(self.manager, self.path.as_deref()).map_err(failed)?;
+        let places = exposed::places(
+            &self.root,
+            (&self.podman(bounds)?, &self.watch.containers()),
+            &self.systemctl(bounds)?,
+            &journal,
+            &values,
+            bounds,
+        )
+        .map_err(failed)?;
+        let all: BTreeMap<_, _> = sources.into_iter().zip(places).collect();
+        *exposed = Some(all.clone());
+        Ok(all)
+    }
+
+    fn secrets(&self, of: &Named, bounds: &Bounds) -> Seen {
+        let podman = self.podman(bounds)?;
+        let exposed = self.exposed(bounds)?;
+        let mut wrong = Vec::new();
+        for kept in &of.service.secrets {
+            let value = match secret::read(&below(&self.root, &kept.source)) {
+                Ok(value) => value,
+                Err(error) => {
+                    wrong.push(format!("{} ({})", error, kept.option));
+                    continue;
+                }
+            };
+            // A short one is found by chance, and guessed as soon.
+            if value.len() < 8 {
+                wrong.push(format!(
+                    "{} has less than 8 characters",
+                    kept.source.display()
+                ));
+                continue;
+            }
+            match podman.holds_secret(&kept.name, &value).map_err(failed)? {
+                Held::Same => {}
+                Held::Other => wrong.push(format!("podman holds another value of {}", kept.name)),
+                Held::Missing => wrong.push(format!("podman holds no secret {}", kept.name)),
+            }
+            if let Some(places) = exposed
+                .get(&kept.source)
+                .filter(|places| !places.is_empty())
+            {
+                wrong.push(format!("{} shows in {}", kept.name, places.join(", ")));
+            }
+        }
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(failed(wrong.join("; ")))
+        }
+    }
+
+    fn confined(&self, of: &Named, bounds: &Bounds) -> Seen {
+        let unit = &of.service.unit;
+        let quadlet = self
+            .systemctl(bounds)?
+            .source(unit)
+            .map_err(failed)?
+            .ok_or_else(|| failed(format!("systemd knows no file that {unit} is made from")))?;
+        let text = std::fs::read_to_string(below(&self.root, &quadlet))
+            .map_err(|error| failed(format!("{} cannot be read: {error}", quadlet.display())))?;
+        let view = self.look(bounds)?;
+        let name = &of.service.container;
+        let pid = view
+            .container(name)
+            .and_then(|container| container.pid)
+            .ok_or_else(|| failed(format!("{name} has no process")))?;
+        let ours = match self.manager {
+            Manager::System => None,
+            Manager::User => {
+                let uid = users::effective_uid();
+                let name = users::name_of(&self.root, uid);
+                Some(confined::ids_of(&self.root, uid, name.as_deref()))
+            }
+        };
+        let declared = Declared::parse(&text);
+        let wrong =
+            confined::differences(&self.root, pid, &declared, ours.as_deref()).map_err(failed)?;
+        if wrong.is_empty() {
+            Ok(())
+        } else {
+            Err(failed(wrong.join("; ")))
+        }
+    }
+
+    fn files(&self, of: &Named, folders: &[String], purpose: Purpose, bounds: &Bounds) -> Seen {
+        let script = match purpose {
+            Purpose::Write => {
+                format!("for d; do echo {KEPT} >\"$d/{FILE}\" || exit 1; done")
+            }
+            Purpose::Check => format!("for d; do cat \"$d/{FILE}\" || exit 1; done"),
+        };
+        let mut argv: Vec<String> = ["sh", "-c", &script, "sh"].map(str::to_owned).to_vec();
+        argv.extend_from_slice(folders);
+        let done = self
+            .podman(bounds)?
+            .exec_captured(&of.service.container, &argv, None)
+            .map_err(failed)?;
+        match (done.status.code(), purpose) {
+            // podman-exec(1): the program is not there, or can't be run.
+            (Some(126 | 127), _) => Err(Trouble::Skipped("its image has no sh".to_owned())),
+            (Some(0), Purpose::Write) => Ok(()),
+            (Some(0), Purpose::Check) => {
+                let text = String::from_utf8_lossy(&done.stdout);
+                let kept = text.lines().filter(|line| *line == KEPT).count();
+                if kept == folders.len() {
+                    Ok(())
+                } else {
+                    Err(failed(format!(
+                        "{FILE} has another text: {:?}",
+                        excerpt(&done.stdout, SHOWN)
+                    )))
+                }
+            }
+            _ => Err(failed(ended(&done))),
+        }
+    }
+
     fn listening(&self) -> Result<Listening, Trouble> {
         Listening::read(&self.root).map_err(failed)
     }
 
-    fn ports(&self, of: &Named) -> Seen {
+    fn ports(&self, of: &Named, closed_on: Option<IpAddr>) -> Seen {
         let listening = self.listening()?;
-        let wrong: Vec<String> = of
+        let mut wrong: Vec<String> = of
             .service
             .ports
             .iter()
@@ -234,6 +453,17 @@ impl Machine {
                 }
             })
             .collect();
+        for port in &of.service.ports {
+            let Some(at) = closed_on
+                .filter(|_| port.protocol == Protocol::Tcp && port.address.is_loopback())
+                .map(|address| SocketAddr::new(address, port.host.get()))
+            else {
+                continue;
+            };
+            if TcpStream::connect_timeout(&at, REFUSED).is_ok() {
+                wrong.push(format!("{} takes connections on {at}", port.name));
+            }
+        }
         if wrong.is_empty() {
             Ok(())
         } else {
@@ -343,7 +573,7 @@ impl Machine {
         command::run_bounded(command, input, bounds)
     }
 
-    fn journal(&self, unit: &str, line: &str, bounds: &Bounds) -> Seen {
+    fn journal(&self, unit: Option<&str>, line: &JournalLine, bounds: &Bounds) -> Seen {
         let begin = match &*lock(&self.begin) {
             Some(Ok(cursor)) => cursor.clone(),
             Some(Err(error)) => return Err(failed(error)),
@@ -352,12 +582,26 @@ impl Machine {
         let said = Journal::new(self.manager, self.path.as_deref())
             .and_then(|journal| journal.after(&begin, unit, bounds))
             .map_err(failed)?;
-        if said.lines().any(|said| said.contains(line)) {
+        if let Some(lacks) = &line.lacks
+            && let Some(bad) = said.lines().find(|said| said.contains(lacks.as_str()))
+        {
+            return Err(failed(format!(
+                "a line has {lacks:?}: {}",
+                excerpt(bad.as_bytes(), SHOWN)
+            )));
+        }
+        let has_all = |said: &str| {
+            line.contains
+                .iter()
+                .all(|part| said.contains(part.as_str()))
+        };
+        if line.contains.is_empty() || said.lines().any(has_all) {
             return Ok(());
         }
         let last = said.lines().last().unwrap_or("nothing");
         Err(failed(format!(
-            "no line has {line:?}; the last one of {} is: {}",
+            "no line has {}; the last one of {} is: {}",
+            all_of(&line.contains),
             said.lines().count(),
             excerpt(last.as_bytes(), SHOWN)
         )))
@@ -484,9 +728,11 @@ fn holds(what: &str, wanted: &Text, bytes: &[u8]) -> Seen {
     {
         return Err(failed(format!("{what} is {shown:?}, not {equals:?}")));
     }
-    if let Some(part) = &wanted.contains
-        && !text.contains(part.as_str())
-    {
+    let missing = wanted
+        .contains
+        .iter()
+        .find(|part| !text.contains(part.as_str()));
+    if let Some(part) = missing {
         return Err(failed(format!("{what} lacks {part:?}: {shown:?}")));
     }
     if let Some(part) = &wanted.lacks

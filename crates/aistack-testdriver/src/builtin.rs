@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::scenario::{Scenario, ScenarioError};
+use crate::values::Values;
 
 /// Names and documents.
 pub const ALL: [(&str, &str); 9] = [
@@ -32,10 +33,20 @@ pub const ALL: [(&str, &str); 9] = [
     ),
 ];
 
+fn text(name: &str) -> Option<(&'static Path, &'static [u8])> {
+    ALL.iter()
+        .find(|(known, _)| *known == name)
+        .map(|(name, text)| (Path::new(name), text.as_bytes()))
+}
+
 /// The scenario of that name; none: there is none.
 #[must_use]
 pub fn find(name: &str) -> Option<Result<Scenario, ScenarioError>> {
-    ALL.iter()
-        .find(|(known, _)| *known == name)
-        .map(|(name, text)| Scenario::parse(Path::new(name), text.as_bytes()))
+    text(name).map(|(path, text)| Scenario::parse(path, text))
+}
+
+/// The same with the values of a stack in its texts.
+#[must_use]
+pub fn find_on(name: &str, values: &Values) -> Option<Result<Scenario, ScenarioError>> {
+    text(name).map(|(path, text)| Scenario::parse_on(path, text, values))
 }

@@ -19,6 +19,7 @@ use aistack_testdriver::report::{self, Report};
 use aistack_testdriver::run::{Done, Runner};
 use aistack_testdriver::scenario::Scenario;
 use aistack_testdriver::services::ServiceData;
+use aistack_testdriver::values::Values;
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 
@@ -162,8 +163,8 @@ fn list() -> Result<u8> {
 }
 
 /// A built-in scenario by its name, or a file.
-fn scenario(name: &str) -> Result<Scenario> {
-    if let Some(scenario) = builtin::find(name) {
+fn scenario(name: &str, values: &Values) -> Result<Scenario> {
+    if let Some(scenario) = builtin::find_on(name, values) {
         return Ok(scenario?);
     }
     if !name.contains('/') && !name.contains('.') {
@@ -173,7 +174,7 @@ fn scenario(name: &str) -> Result<Scenario> {
             known.join(", ")
         );
     }
-    Ok(Scenario::load(Path::new(name))?)
+    Ok(Scenario::load_on(Path::new(name), values)?)
 }
 
 /// Where the stack.json is that was asked for, or that is here.
@@ -252,6 +253,12 @@ fn service_data(options: &Options, beside: &Path) -> Result<ServiceData> {
     }
 }
 
+/// The file as it is, for what scenarios take from it.
+fn document(path: &Path) -> Result<serde_json::Value> {
+    let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))
+}
+
 /// `wait`: how long services may take to become healthy, whatever the scenario says.
 fn run_scenarios(
     names: &[String],
@@ -265,12 +272,13 @@ fn run_scenarios(
         signal_hook::flag::register_usize(signal, Arc::clone(&stop), number)
             .with_context(|| format!("signal {signal} could not be listened to"))?;
     }
-    let scenarios = names
-        .iter()
-        .map(|name| scenario(name))
-        .collect::<Result<Vec<_>>>()?;
     let path = stack_path(options)?;
     let stack = Stack::load(&path)?;
+    let values = Values::new(&path, document(&path)?);
+    let scenarios = names
+        .iter()
+        .map(|name| scenario(name, &values))
+        .collect::<Result<Vec<_>>>()?;
     check_owner(&path, &stack)?;
     let mark = path.with_file_name(MARK);
     let data = service_data(options, &path.with_file_name("scenarios.json"))?;
@@ -304,7 +312,7 @@ fn run_scenarios(
         machine: Arc::new(Machine::new(
             &options.root,
             std::env::var_os("PATH"),
-            stack.scope,
+            &stack,
         )),
         stop: Arc::clone(&stop),
         listener: &listener,

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aistack_stack::{Protocol, Service, Stack};
 
 use crate::scenario::{
-    Action, Exec, FileMatch, Group, Http, HttpExpect, HttpTo, Method, PortOf, Retry, Scenario,
-    Seconds, Services, Step, UnitOf, UnitState,
+    Action, Exec, FileMatch, Group, Http, HttpExpect, HttpTo, JournalLine, Method, PortOf,
+    Presence, Retry, Scenario, Seconds, Services, Step, UnitOf, UnitState,
 };
 use crate::services::{ServiceData, Way};
 
@@ -84,8 +84,19 @@ pub enum Deed {
         /// Whether its container must be another one.
         new: bool,
     },
-    /// Looks at a service's ports.
-    Ports(Named),
+    /// Looks at a service's container.
+    Container(Named, Presence),
+    /// Looks at a service's ports, and whether those of loopback are closed on another
+    /// address.
+    Ports(Named, Option<IpAddr>),
+    /// Looks whether units have failed.
+    NoFailedUnits,
+    /// Looks who has the values of a service's secrets.
+    Secrets(Named),
+    /// Holds a container against its quadlet.
+    Confined(Named),
+    /// Writes or reads a file in each of the folders of a service's container.
+    Files(Named, Vec<String>, Purpose),
     /// Asks a service what `scenarios.json` has for it.
     Ask {
         /// The service.
@@ -109,8 +120,8 @@ pub enum Deed {
     File(FileMatch),
     /// Runs a program; the container, where in one.
     Exec(Option<String>, Exec),
-    /// Waits for a line.
-    Journal(String, String),
+    /// Waits for a line; the unit, where it is a certain one's.
+    Journal(Option<String>, JournalLine),
     /// Sends a signal to a service's container.
     Signal(Named, &'static str),
     /// Lets a container go on.
@@ -179,6 +190,18 @@ impl Plan {
             .iter()
             .flat_map(|group| &group.steps)
             .flat_map(|step| std::iter::once(step).chain(&step.cleanup))
+    }
+
+    /// Whether it asks for containers to be others than before, or the same.
+    #[must_use]
+    pub fn compares_containers(&self) -> bool {
+        self.steps().any(|step| {
+            matches!(
+                *step.deed,
+                Deed::Healthy { new: true, .. }
+                    | Deed::Container(_, Presence::Same | Presence::New)
+            )
+        })
     }
 }
 
@@ -349,7 +372,11 @@ impl Ground<'_> {
         let one = |said: String, deed| Ok(vec![(said, deed)]);
         match action {
             Action::WaitHealthy(wait) => {
-                let services = self.services(wait.service.as_deref())?;
+                let mut services = self.services(wait.service.as_deref())?;
+                for name in &wait.except {
+                    self.service(name)?;
+                    services.retain(|of| of.name != *name);
+                }
                 let what = if wait.new {
                     "is healthy in a new container"
                 } else {
@@ -365,8 +392,53 @@ impl Ground<'_> {
                     })
                     .collect())
             }
-            Action::Ports(services) => self.each(services, |of| {
-                (format!("{} listens as declared", of.name), Deed::Ports(of))
+            Action::Ports(ports) => {
+                let services = Services {
+                    service: ports.service.clone(),
+                };
+                self.each(&services, |of| {
+                    let said = format!("{} listens as declared", of.name);
+                    (said, Deed::Ports(of, ports.closed_on))
+                })
+            }
+            Action::Container(container) => {
+                let services = Services {
+                    service: container.service.clone(),
+                };
+                self.each(&services, |of| {
+                    let what = match container.state {
+                        Presence::Running => "has a container that runs",
+                        Presence::Same => "has the same container",
+                        Presence::New => "has a new container",
+                        Presence::Gone => "has no container that runs",
+                    };
+                    (
+                        format!("{} {what}", of.name),
+                        Deed::Container(of, container.state),
+                    )
+                })
+            }
+            Action::NoFailedUnits(_) => one("no unit has failed".to_owned(), Deed::NoFailedUnits),
+            Action::Secrets(services) => Ok(self
+                .services(services.service.as_deref())?
+                .into_iter()
+                // Asked for by name, it should be seen that there was nothing to look at.
+                .filter(|of| services.service.is_some() || !of.service.secrets.is_empty())
+                .map(|of| {
+                    let said = format!("{} keeps its secrets", of.name);
+                    let deed = if of.service.secrets.is_empty() {
+                        Deed::Skip("it has none".to_owned())
+                    } else {
+                        Deed::Secrets(of)
+                    };
+                    (said, deed)
+                })
+                .collect()),
+            Action::Confined(services) => self.each(services, |of| {
+                (
+                    format!("{} is confined as declared", of.name),
+                    Deed::Confined(of),
+                )
             }),
             Action::Checks(services) => self.checks(services),
             Action::Http(http) => {
@@ -418,9 +490,18 @@ impl Ground<'_> {
                 )
             }
             Action::Journal(line) => {
-                let unit = self.unit(&line.of)?;
-                let said = format!("{unit} says {:?}", line.contains);
-                one(said, Deed::Journal(unit, line.contains.clone()))
+                let unit = line.of.as_ref().map(|of| self.unit(of)).transpose()?;
+                let who = unit.as_deref().unwrap_or("somebody");
+                let said = match &line.lacks {
+                    Some(lacks) if line.contains.is_empty() => {
+                        format!(
+                            "{} does not say {lacks:?}",
+                            unit.as_deref().unwrap_or("anybody")
+                        )
+                    }
+                    _ => format!("{who} says {}", all_of(&line.contains)),
+                };
+                one(said, Deed::Journal(unit, line.clone()))
             }
             Action::ReadMarker(services) => self.markers(services, Purpose::Check),
             Action::KillContainer(kill) => {
@@ -562,10 +643,25 @@ impl Ground<'_> {
                 Purpose::Write => format!("{} takes its marker", of.name),
                 Purpose::Check => format!("{} has its marker", of.name),
             };
+            let folders: Vec<String> = of
+                .service
+                .data
+                .iter()
+                .filter(|data| !data.read_only)
+                .map(|data| data.container.display().to_string())
+                .collect();
+            if !folders.is_empty() {
+                let what = match purpose {
+                    Purpose::Write => "can write to",
+                    Purpose::Check => "has its files in",
+                };
+                let said = format!("{} {what} {}", of.name, folders.join(", "));
+                deeds.push((said, Deed::Files(of.clone(), folders.clone(), purpose)));
+            }
             let Some(marker) = self.data.0.get(&of.name).and_then(|of| of.marker.as_ref()) else {
                 // Asked for by name, it should be seen that nothing was looked at.
-                if services.service.is_some() {
-                    let why = "scenarios.json has no marker for it".to_owned();
+                if services.service.is_some() && folders.is_empty() {
+                    let why = "it has no folder, and scenarios.json no marker for it".to_owned();
                     deeds.push((said, Deed::Skip(why)));
                 }
                 continue;
@@ -630,6 +726,13 @@ fn no_port(of: &Named, port: Option<&str>) -> String {
     }
 }
 
+/// Texts, each in quotes.
+#[must_use]
+pub fn all_of(texts: &[String]) -> String {
+    let quoted: Vec<String> = texts.iter().map(|text| format!("{text:?}")).collect();
+    quoted.join(" and ")
+}
+
 /// The state in systemd's word.
 #[must_use]
 pub fn state_name(state: UnitState) -> &'static str {
@@ -645,9 +748,10 @@ pub fn state_name(state: UnitState) -> &'static str {
 /// How long a kind of step may take, and whether it waits by itself.
 fn habit(deed: &Deed) -> (Duration, Option<Retry>) {
     match deed {
-        Deed::Healthy { .. } => (UNIT, Some(Retry::default())),
-        Deed::Journal(..) => (JOURNAL, Some(Retry::default())),
-        Deed::Recreate(_) | Deed::Reset(_) | Deed::Verb(..) => (UNIT, None),
+        Deed::Healthy { .. } | Deed::Container(..) => (UNIT, Some(Retry::default())),
+        Deed::Journal(_, line) if !line.contains.is_empty() => (JOURNAL, Some(Retry::default())),
+        // The journal, which is searched for secrets, can be long.
+        Deed::Recreate(_) | Deed::Reset(_) | Deed::Verb(..) | Deed::Secrets(_) => (UNIT, None),
         _ => (USUAL, None),
     }
 }

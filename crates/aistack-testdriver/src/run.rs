@@ -25,6 +25,8 @@ const GRACE: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 64;
 /// How long the journal's end may take to be found.
 const JOURNAL_LIMIT: Duration = Duration::from_secs(10);
+/// How long podman may take to name the containers that are there at the beginning.
+const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
 /// What was found of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -111,6 +113,12 @@ impl Runner<'_> {
         {
             self.machine.begin_journal(&Bounds {
                 limit: JOURNAL_LIMIT,
+                stop: Arc::clone(&self.stop),
+            });
+        }
+        if plan.compares_containers() {
+            self.machine.remember_all(&Bounds {
+                limit: LOOK_LIMIT,
                 stop: Arc::clone(&self.stop),
             });
         }

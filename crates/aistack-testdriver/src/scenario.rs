@@ -17,6 +17,7 @@ use aistack_stack::Protocol;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::json_path::JsonPath;
+use crate::values::Values;
 
 /// The schema number that this program reads.
 pub const SCHEMA: u64 = 1;
@@ -51,6 +52,16 @@ pub enum ScenarioError {
         format: &'static str,
         /// Where and why, on one line.
         cause: String,
+    },
+    /// A text refers to something that the stack does not have.
+    #[error("{} does not fit this stack at {at}: {why}", path.display())]
+    Dangling {
+        /// The path.
+        path: PathBuf,
+        /// Place in the document.
+        at: String,
+        /// What was looked for, and where.
+        why: String,
     },
     /// A field is missing, unknown or of another kind than the schema says.
     #[error("{} does not follow scenario schema {SCHEMA} at {at}: {cause}", path.display())]
@@ -356,7 +367,7 @@ actions! {
     /// Waits until unit, container and health probe say that a service is well.
     wait_healthy, "wait-healthy", WaitHealthy(WaitHealthy);
     /// Whether the declared ports listen on their addresses and no wider ones.
-    ports, "ports", Ports(Services);
+    ports, "ports", Ports(Ports);
     /// Asks what `scenarios.json` has for a service.
     checks, "checks", Checks(Services);
     /// One HTTP request and what its answer must be like.
@@ -373,6 +384,15 @@ actions! {
     exec, "exec", Exec(Exec);
     /// A line of a unit's journal since the scenario's beginning.
     journal, "journal", Journal(JournalLine);
+    /// Whether a service's container is there, and is another one than before.
+    container, "container", Container(ContainerState);
+    /// Whether no unit of this systemd has failed.
+    no_failed_units, "no-failed-units", NoFailedUnits(Empty);
+    /// Whether podman has the values of a service's secrets, and nobody else shows them.
+    secrets, "secrets", Secrets(Services);
+    /// Whether the kernel has a container under the user, the capabilities and the root
+    /// file system that its quadlet declares.
+    confined, "confined", Confined(Services);
     /// Sends a signal to containers [default: KILL].
     kill_container, "kill-container", KillContainer(Kill);
     /// Stops containers where they stand (SIGSTOP).
@@ -389,9 +409,10 @@ actions! {
     stop_unit, "stop-unit", StopUnit(UnitOf);
     /// Restarts a unit; `wait = false` doesn't wait for it.
     restart_unit, "restart-unit", RestartUnit(Restart);
-    /// Writes a service's marker through the service itself.
+    /// Writes a service's marker through the service itself, and a file into each of its
+    /// folders of data from inside the container.
     write_marker, "write-marker", WriteMarker(Services);
-    /// Reads it back.
+    /// Reads them back.
     read_marker, "read-marker", ReadMarker(Services);
     /// Listens on a port, until it is released or the scenario ends.
     take_port, "take-port", TakePort(PortOf);
@@ -420,10 +441,54 @@ pub struct WaitHealthy {
     /// The service [default: each one of the stack].
     #[serde(default, deserialize_with = "present")]
     pub service: Option<String>,
-    /// Whether the container must be another one than a step before has killed,
-    /// stopped, re-created or reset.
+    /// Services that are not waited for.
+    #[serde(default)]
+    pub except: Vec<String>,
+    /// Whether the container must be another one than at the scenario's beginning, or
+    /// than a step since has killed, stopped, re-created or reset.
     #[serde(default)]
     pub new: bool,
+}
+
+/// Whose ports are looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ports {
+    /// The service [default: each one of the stack].
+    #[serde(default, deserialize_with = "present")]
+    pub service: Option<String>,
+    /// Another address of this machine, on which a port that is declared for loopback
+    /// must take no connection.
+    #[serde(default, deserialize_with = "present")]
+    pub closed_on: Option<IpAddr>,
+}
+
+/// A container and what must be true of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ContainerState {
+    /// The service [default: each one of the stack].
+    #[serde(default, deserialize_with = "present")]
+    pub service: Option<String>,
+    /// What must be true [default: running].
+    #[serde(default)]
+    pub state: Presence,
+}
+
+/// What can be true of a container. Old is the one at the scenario's beginning, or that a
+/// step since has killed, stopped, re-created or reset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// It runs.
+    #[default]
+    Running,
+    /// It is the old one, and runs.
+    Same,
+    /// It is another one than the old one.
+    New,
+    /// There is none that runs.
+    Gone,
 }
 
 /// A signal to a container.
@@ -592,8 +657,8 @@ impl TryFrom<RawRestart> for Restart {
 pub struct Text {
     /// It is this, without the white space around it.
     pub equals: Option<String>,
-    /// It has this in it.
-    pub contains: Option<String>,
+    /// It has all of this in it.
+    pub contains: Vec<String>,
     /// It does not have this in it.
     pub lacks: Option<String>,
 }
@@ -603,10 +668,44 @@ pub struct Text {
 struct RawText {
     #[serde(default, deserialize_with = "present")]
     equals: Option<String>,
-    #[serde(default, deserialize_with = "present")]
-    contains: Option<String>,
+    #[serde(default)]
+    contains: OneOrMore<String>,
     #[serde(default, deserialize_with = "present")]
     lacks: Option<String>,
+}
+
+/// One, or a list of at least one.
+struct OneOrMore<T>(Vec<T>);
+
+impl<T> Default for OneOrMore<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for OneOrMore<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Either<T> {
+            type Value = OneOrMore<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                T::deserialize(de::value::StrDeserializer::new(text))
+                    .map(|one| OneOrMore(vec![one]))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, list: A) -> Result<Self::Value, A::Error> {
+                some(de::value::SeqAccessDeserializer::new(list)).map(OneOrMore)
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
+    }
 }
 
 impl<'de> Deserialize<'de> for Text {
@@ -614,10 +713,10 @@ impl<'de> Deserialize<'de> for Text {
         let raw: RawText = table(deserializer)?;
         let text = Self {
             equals: raw.equals,
-            contains: raw.contains,
+            contains: raw.contains.0,
             lacks: raw.lacks,
         };
-        if text.equals.is_none() && text.contains.is_none() && text.lacks.is_none() {
+        if text.equals.is_none() && text.contains.is_empty() && text.lacks.is_none() {
             return Err(de::Error::custom("it needs equals, contains or lacks"));
         }
         Ok(text)
@@ -924,7 +1023,8 @@ pub struct FileMatch {
 
 fn absolute<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
     let path = line(deserializer)?;
-    if path.starts_with('/') {
+    // One that is taken from the stack is looked at when it is filled in.
+    if path.starts_with('/') || path.starts_with("${") {
         Ok(PathBuf::from(path))
     } else {
         Err(de::Error::invalid_value(
@@ -958,14 +1058,16 @@ pub struct Exec {
     pub stderr: Option<Text>,
 }
 
-/// A line that a unit must say.
+/// What a unit must say, or must not. At least one of the two.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawJournal")]
 pub struct JournalLine {
-    /// The unit.
-    pub of: UnitOf,
-    /// What the line has in it.
-    pub contains: String,
+    /// The unit; none: whoever says it.
+    pub of: Option<UnitOf>,
+    /// What one of its lines has in it, all of this.
+    pub contains: Vec<String>,
+    /// What no line has in it.
+    pub lacks: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -975,17 +1077,37 @@ struct RawJournal {
     unit: Option<String>,
     #[serde(default, deserialize_with = "present")]
     service: Option<String>,
-    #[serde(deserialize_with = "line")]
-    contains: String,
+    #[serde(default)]
+    contains: OneOrMore<Line>,
+    #[serde(default, deserialize_with = "optional_line")]
+    lacks: Option<String>,
+}
+
+/// One line of text.
+struct Line(String);
+
+impl<'de> Deserialize<'de> for Line {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        line(deserializer).map(Self)
+    }
 }
 
 impl TryFrom<RawJournal> for JournalLine {
     type Error = &'static str;
 
     fn try_from(raw: RawJournal) -> Result<Self, Self::Error> {
+        let contains: Vec<String> = raw.contains.0.into_iter().map(|Line(text)| text).collect();
+        if contains.is_empty() && raw.lacks.is_none() {
+            return Err("it needs contains or lacks");
+        }
         Ok(Self {
-            of: unit_of(raw.unit, raw.service)?,
-            contains: raw.contains,
+            of: if raw.unit.is_none() && raw.service.is_none() {
+                None
+            } else {
+                Some(unit_of(raw.unit, raw.service)?)
+            },
+            contains,
+            lacks: raw.lacks,
         })
     }
 }
@@ -1003,6 +1125,10 @@ impl Action {
             | Self::Unit(_)
             | Self::File(_)
             | Self::Journal(_)
+            | Self::Container(_)
+            | Self::NoFailedUnits(_)
+            | Self::Secrets(_)
+            | Self::Confined(_)
             | Self::ReadMarker(_) => false,
             Self::Http(http) => !http.method.only_asks(),
             _ => true,
@@ -1049,6 +1175,35 @@ impl Scenario {
     /// When it is not of the format, or does not follow the schema.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ScenarioError> {
         shaped(path, &tree(path, text)?)
+    }
+
+    /// As [`Scenario::load`], with the values of a stack in its texts.
+    ///
+    /// # Errors
+    /// As that, and when a text refers to something that the stack does not have.
+    pub fn load_on(path: &Path, values: &Values) -> Result<Self, ScenarioError> {
+        Self::parse_on(path, &read(path)?, values)
+    }
+
+    /// As [`Scenario::parse`], with the values of a stack in its texts. One that
+    /// requires services which the stack does not have stays as it is: it is not run.
+    ///
+    /// # Errors
+    /// As that, and when a text refers to something that the stack does not have.
+    pub fn parse_on(path: &Path, text: &[u8], values: &Values) -> Result<Self, ScenarioError> {
+        let mut tree = tree(path, text)?;
+        let raw: Self = shaped(path, &tree)?;
+        if raw.requires.iter().any(|name| !values.has_service(name)) {
+            return Ok(raw);
+        }
+        values
+            .fill(&mut tree)
+            .map_err(|dangling| ScenarioError::Dangling {
+                path: path.to_owned(),
+                at: dangling.at,
+                why: dangling.why,
+            })?;
+        shaped(path, &tree)
     }
 }
 

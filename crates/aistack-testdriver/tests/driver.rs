@@ -645,6 +645,233 @@ fn containers_are_stopped_continued_recreated_and_reset() {
     assert!(out.contains("gave no answer within"), "{out}");
 }
 
+/// Changes what the stack says of its service `web`.
+fn declare(machine: &Machine, change: impl FnOnce(&mut Value)) {
+    let path = machine.path("stack.json");
+    let mut stack: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    change(&mut stack["services"]["web"]);
+    fs::write(path, stack.to_string()).unwrap();
+}
+
+#[test]
+fn a_container_is_the_same_another_one_or_gone() {
+    let machine = Machine::new();
+    let is =
+        |state: &str| json!({ "timeout": 1, "container": { "service": "web", "state": state } });
+    let (code, out) = machine.steps(&json!([is("running"), is("same")]));
+    assert_eq!(code, 0, "{out}");
+    let kill = json!({ "kill-container": { "service": "web" } });
+    let (code, out) = machine.steps(&json!([kill, is("new"), is("running")]));
+    assert_eq!(code, 0, "{out}");
+    for (steps, words) in [
+        (json!([is("new")]), "local-ai-web is the old one"),
+        (json!([is("gone")]), "local-ai-web runs"),
+        (json!([kill, is("same")]), "local-ai-web is another one"),
+    ] {
+        let (code, out) = machine.steps(&steps);
+        assert_eq!(code, 1, "{out}");
+        assert!(out.contains(words), "{words}: {out}");
+    }
+    machine.write("containers/local-ai-web", "one exited healthy\n");
+    let (code, out) = machine.steps(&json!([is("gone")]));
+    assert_eq!(code, 0, "{out}");
+    let (code, out) = machine.steps(&json!([is("running")]));
+    assert!(code == 1 && out.contains("local-ai-web is exited"), "{out}");
+    fs::remove_file(machine.path("containers/local-ai-web")).unwrap();
+    let (code, out) = machine.steps(&json!([is("gone")]));
+    assert_eq!(code, 0, "{out}");
+    let (code, out) = machine.steps(&json!([is("new")]));
+    assert!(code == 1 && out.contains("is not there"), "{out}");
+}
+
+#[test]
+fn secrets_are_podmans_and_show_nowhere() {
+    use std::os::unix::fs::PermissionsExt;
+
+    const VALUE: &str = "s3cret-of-the-test";
+    let machine = Machine::new();
+    let source = machine.write("secret", VALUE);
+    let mode = |mode| fs::set_permissions(&source, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o600);
+    declare(&machine, |web| {
+        web["secrets"] = json!([{
+            "name": "web-KEY", "source": source, "generate": true,
+            "option": "services.aiStack.web.secretEnv.KEY",
+        }]);
+    });
+    machine.write("secrets/web-KEY", VALUE);
+    machine.write("journal", "nothing\nof note\n");
+    let look = json!([{ "secrets": {} }]);
+    let (code, out) = machine.steps(&look);
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("web keeps its secrets"), "{out}");
+
+    let bad = |words: &str| {
+        let (code, out) = machine.steps(&look);
+        assert_eq!(code, 1, "{words}: {out}");
+        assert!(out.contains(words), "{words}: {out}");
+        assert!(!out.contains(VALUE), "{out}");
+    };
+    machine.write("journal", &format!("a\nkey={VALUE}\n"));
+    machine.write("all-units", &format!("Environment=KEY={VALUE}\n"));
+    bad("web-KEY shows in systemctl show, the journal");
+    machine.write("journal", "");
+    machine.write("all-units", "");
+    // In the way of a program that takes a password as an argument.
+    let mut process = Command::new("sh")
+        .args(["-c", "sleep 60; :", VALUE])
+        .spawn()
+        .unwrap();
+    bad("web-KEY shows in the list of processes");
+    process.kill().unwrap();
+    process.wait().unwrap();
+    mode(0o644);
+    bad("every user may read it");
+    mode(0o600);
+    machine.write("secrets/web-KEY", "another value");
+    bad("podman holds another value of web-KEY");
+    fs::remove_file(machine.path("secrets/web-KEY")).unwrap();
+    bad("podman holds no secret web-KEY");
+    fs::write(&source, "short").unwrap();
+    bad("has less than 8 characters");
+    fs::remove_file(&source).unwrap();
+    bad("does not exist");
+    declare(&machine, |web| web["secrets"] = json!([]));
+    let (code, out) = machine.steps(&json!([{ "secrets": { "service": "web" } }]));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("it has none"), "{out}");
+}
+
+#[test]
+fn a_container_is_held_against_its_quadlet() {
+    let machine = Machine::new();
+    // This test's own process stands for the container's.
+    machine.write(
+        "containers/local-ai-web",
+        &format!("one running healthy {}\n", std::process::id()),
+    );
+    let step = json!([{ "confined": { "service": "web" } }]);
+    let (code, out) = machine.steps(&step);
+    assert!(code == 1 && out.contains("knows no file"), "{out}");
+    let quadlet = machine.write("web.container", "[Container]\nReadOnly=false\nUser=77:77\n");
+    machine.write(
+        "source-of-local-ai-web.service",
+        &format!("{}\n", quadlet.display()),
+    );
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("declared is 77"), "{out}");
+    assert!(!out.contains("its root is"), "{out}");
+    fs::write(&quadlet, "[Container]\nReadOnly=true\n").unwrap();
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("its root is writable, declared read-only"),
+        "{out}"
+    );
+    machine.write("containers/local-ai-web", "one exited healthy\n");
+    let (_, out) = machine.steps(&step);
+    assert!(out.contains("local-ai-web has no process"), "{out}");
+}
+
+#[test]
+fn units_that_have_failed_are_named() {
+    let machine = Machine::new();
+    let step = json!([{ "no-failed-units": {} }]);
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 0, "{out}");
+    machine.write(
+        "failed-units",
+        "a.service loaded failed failed A\nb.timer loaded failed failed B\n",
+    );
+    let (code, out) = machine.steps(&step);
+    assert!(code == 1 && out.contains(": a.service, b.timer\n"), "{out}");
+}
+
+#[test]
+fn ports_of_loopback_are_closed_on_another_address() {
+    let machine = Machine::new();
+    let ours = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = ours.local_addr().unwrap().port();
+    machine.stack(&[("web", port)]);
+    let step = json!([{ "ports": { "service": "web", "closed-on": "127.0.0.2" } }]);
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 0, "{out}");
+    let _other = TcpListener::bind(("127.0.0.2", port)).unwrap();
+    let (code, out) = machine.steps(&step);
+    assert_eq!(code, 1, "{out}");
+    let words = format!("http takes connections on 127.0.0.2:{port}");
+    assert!(out.contains(&words), "{words}: {out}");
+}
+
+#[test]
+fn texts_take_what_the_stack_says() {
+    let machine = Machine::new();
+    let say = |text: &str, seen: &str| json!({ "exec": { "argv": ["echo", text], "stdout": { "equals": seen } } });
+    let stack = machine.path("stack.json").display().to_string();
+    let (code, out) = machine.steps(&json!([
+        say("--${$.scope} ${$.services.web.unit}", "--system local-ai-web.service"),
+        say("${stack} ${HOME}", &format!("{stack} ${{HOME}}")),
+        { "unit": { "unit": "${$.services.web.unit}" } },
+    ]));
+    assert_eq!(code, 0, "{out}");
+    let (code, out) = machine.steps(&json!([say("a", "a"), say("${$.services.none.unit}", "")]));
+    assert_eq!(code, 2, "{out}");
+    assert!(
+        out.contains("groups[0].steps[1].exec.argv[1]")
+            && out.contains("stack.json has nothing at $.services.none.unit"),
+        "{out}"
+    );
+    // One that is passed over may refer to what is not there.
+    machine.mark();
+    let document = json!({ "schema": 1, "name": "t", "requires": ["none"],
+        "groups": [{ "steps": [say("${$.services.none.unit}", "")] }] });
+    let file = machine.write("s.json", &document.to_string());
+    let (code, out, _) = machine.outcome(&["run", file.to_str().unwrap(), "--destructive"]);
+    assert!(code == 0 && out.contains("none is not on"), "{out}");
+}
+
+#[test]
+fn folders_of_data_keep_a_file() {
+    let machine = Machine::new();
+    let (data, store) = (machine.path("data"), machine.path("store"));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&store).unwrap();
+    declare(&machine, |web| {
+        let folder = |path: &Path, read_only| {
+            json!({ "name": "d", "host": path, "container": path, "readOnly": read_only,
+                "owner": null, "mode": "0700" })
+        };
+        web["data"] = json!([folder(&data, false), folder(&store, true)]);
+    });
+    let (code, out) = machine.steps(&json!([{ "write-marker": {} }, { "read-marker": {} }]));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.contains("2 passed"), "{out}");
+    assert!(fs::read_dir(&store).unwrap().next().is_none());
+    fs::write(data.join("aistack-marker"), "other\n").unwrap();
+    let (code, out) = machine.steps(&json!([{ "read-marker": {} }]));
+    assert!(code == 1 && out.contains("has another text"), "{out}");
+    fs::remove_file(data.join("aistack-marker")).unwrap();
+    let (code, out) = machine.steps(&json!([{ "read-marker": {} }]));
+    assert!(code == 1 && out.contains("No such file"), "{out}");
+}
+
+#[test]
+fn all_services_are_looked_at_with_one_question() {
+    let machine = Machine::new();
+    let services: Vec<String> = (0..12).map(|n| format!("web{n}")).collect();
+    let services: Vec<(&str, u16)> = services.iter().map(|name| (name.as_str(), 1)).collect();
+    machine.stack(&services);
+    let (code, out) = machine.groups(&json!([
+        { "parallel": true, "steps": [{ "wait-healthy": { "except": ["web3"] } }] },
+    ]));
+    assert_eq!(code, 0, "{out}");
+    assert!(out.ends_with("11 passed, 0 failed, 0 skipped\n"), "{out}");
+    let questions = machine.calls().matches("podman container inspect").count();
+    // One for the first step, one for those that came while it was asked.
+    assert!(questions <= 4, "{questions}");
+}
+
 #[test]
 fn a_line_of_the_journal_counts_from_the_beginning_on() {
     let machine = Machine::new();
@@ -863,7 +1090,9 @@ fn reports_for_machines() {
         "{out}"
     );
     assert!(
-        out.contains("\nok 4 - t <&> / group 1 / skip # SKIP scenarios.json has no marker"),
+        out.contains(
+            "\nok 4 - t <&> / group 1 / skip # SKIP it has no folder, and scenarios.json no marker"
+        ),
         "{out}"
     );
     let (code, out, _) = run("--json");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use aistack_testdriver::builtin;
 use aistack_testdriver::scenario::{ACTIONS, Scenario};
 use aistack_testdriver::services::ServiceData;
+use aistack_testdriver::values::Values;
 use serde_json::{Value, json};
 
 fn repository(path: &str) -> PathBuf {
@@ -40,7 +41,8 @@ fn sample() -> Value {
           "retry": { "every": 0.5, "factor": 2, "longest": 4, "tries": 3, "attempt": 2 },
           "cleanup": [{ "continue-container": { "service": "redis" } }],
           "wait-healthy": { "service": "redis", "new": true } },
-        { "ports": { "service": "redis" } },
+        { "wait-healthy": { "except": ["redis"] } },
+        { "ports": { "service": "redis", "closed-on": "192.0.2.1" } },
         { "checks": { "service": "redis" } },
         { "http": { "url": "http://127.0.0.1:1/a", "method": "POST", "headers": { "a": "b" },
             "body": "x", "expect": { "status": 201, "headers": { "a": text }, "body": text,
@@ -53,10 +55,17 @@ fn sample() -> Value {
         { "unit": { "unit": "a.service", "state": "not-found" } },
         { "unit": { "service": "redis" } },
         { "file": { "path": "/etc/x", "exists": true, "text": text } },
+        { "file": { "path": "${$.dataRoot}/x", "text": { "contains": ["a", "b"] } } },
         { "exec": { "service": "redis", "argv": ["a", "b"], "input": "x", "exit": 3,
             "stdout": text, "stderr": text } },
         { "journal": { "unit": "a.service", "contains": "words" } },
-        { "journal": { "service": "redis", "contains": "words" } },
+        { "journal": { "service": "redis", "contains": ["some", "words"] } },
+        { "journal": { "service": "redis", "lacks": "words" } },
+        { "journal": { "contains": "words" } },
+        { "container": { "service": "redis", "state": "gone" } },
+        { "no-failed-units": {} },
+        { "secrets": { "service": "redis" } },
+        { "confined": { "service": "redis" } },
         { "kill-container": { "service": "redis", "signal": "TERM" } },
         { "stop-container": { "service": "redis" } },
         { "continue-container": {} },
@@ -205,6 +214,28 @@ fn built_in_scenarios_follow_the_schema() {
     }
     let files = fs::read_dir(repository("tests/scenarios")).unwrap().count();
     assert_eq!(files, builtin::ALL.len());
+}
+
+/// Those of the runtime stage fill in what a stack of the snapshots says.
+#[test]
+fn the_runtime_stages_scenarios_follow_the_schema_and_fit_a_stack() {
+    let schema = schema();
+    let stack = repository("tests/rendered/everything/stack.json");
+    let text: Value = serde_json::from_slice(&fs::read(&stack).unwrap()).unwrap();
+    let values = Values::new(&stack, text);
+    let mut seen = 0;
+    for entry in fs::read_dir(repository("tests/runtime/scenarios")).unwrap() {
+        let path = entry.unwrap().path();
+        let document: Value = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(schema.is_valid(&document), "{}", path.display());
+        let scenario = Scenario::load_on(&path, &values).unwrap();
+        assert_eq!(
+            path.file_stem().unwrap().to_str(),
+            Some(scenario.name.as_str())
+        );
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
 }
 
 #[test]

@@ -226,12 +226,56 @@ fn nix_that_does_not_parse_goes_back_with_the_error_and_is_never_printed() {
     let questions = asked.lock().unwrap().clone();
     assert_eq!(questions.len(), 3);
     assert!(questions[1].contains("does not parse as Nix"));
+    // The task and the last try alone.
+    assert_eq!(questions[2].matches("does not parse as Nix").count(), 1);
+    assert!(questions[2].contains("set a"));
 
     let (port, asked) = says(&["Sorry, I cannot."]);
     let (code, out, err) = at(port, &["generate", "x"]);
     assert_eq!((code, out.as_str()), (1, ""));
-    assert!(err.contains("no Nix that parses"), "{err}");
+    assert!(
+        err.contains("no Nix that is any good") && err.contains("does not parse"),
+        "{err}"
+    );
     assert_eq!(asked.lock().unwrap().len(), 3);
+}
+
+#[test]
+fn nix_that_does_not_evaluate_goes_back_where_nix_is_at_hand() {
+    let (port, asked) = serve(|stream, count| {
+        stream.write_all(&piece(if count < 2 {
+            "{ a = b; }"
+        } else {
+            "{ a = 1; }"
+        }))
+    });
+    let url = format!("http://127.0.0.1:{port}/v1");
+    let machine = Machine::new();
+    let generate =
+        || outcome(machine.aistack(&["generate", "--evaluate", "set a", "--endpoint", &url]));
+    machine.program("fake-bin/nix", "nix");
+    let (code, out, err) = generate();
+    assert_eq!((code, out.as_str()), (0, "{ a = 1; }\n"), "{err}");
+    assert!(
+        err.contains("does not evaluate: undefined variable"),
+        "{err}"
+    );
+    assert!(asked.lock().unwrap()[1].contains("That does not evaluate: undefined variable"));
+    // It has no file, no address and no store to build in.
+    for line in machine.calls().lines() {
+        for bound in ["--store dummy://", "restrict-eval true", "pure-eval true"] {
+            assert!(line.contains(bound), "{line}");
+        }
+    }
+
+    asked.lock().unwrap().clear();
+    machine.write("nix-broken", "");
+    let (code, out, err) = generate();
+    assert_eq!((code, out.as_str()), (0, "{ a = b; }\n"));
+    assert!(
+        err.contains("parsed and not evaluated") && err.contains("it is broken"),
+        "{err}"
+    );
 }
 
 #[test]
@@ -279,6 +323,39 @@ fn shell(machine: &Machine, shell: &str, script: &str) -> (i32, String, String) 
         .env_remove("XDG_CONFIG_HOME")
         .env_remove("AISTACK_ENDPOINT");
     outcome(command)
+}
+
+#[test]
+fn each_old_function_is_its_command_with_its_arguments() {
+    let commands = [
+        ("check_docker_podman_ready", "prep check-runtime"),
+        ("check_nvidia_container_toolkit", "prep check-gpu-toolkit"),
+        (
+            "prepare_shared_data_directories",
+            "prep prepare-directories",
+        ),
+        ("detect_port_conflicts", "prep detect-port-conflicts"),
+        ("ensure_docker_network_ready", "prep ensure-network"),
+        ("save_integration_status", "prep save-status"),
+        ("get_ai_optimizer_status", "prep status"),
+        ("show_ai_optimizer_info", "prep info"),
+        ("ai_generate_nix_config", "generate"),
+        ("ai_review_config", "review"),
+        ("ai_chat", "ask"),
+        ("ai_interactive_help", "chat"),
+    ];
+    let machine = Machine::new();
+    machine.program("fake-bin/arguments", "arguments");
+    let program = machine.path("fake-bin/arguments");
+    for name in ["bash", "dash"].into_iter().filter(|name| have(name)) {
+        for (function, command) in commands {
+            let script = format!("AISTACK={}\n{function} a 'b  c' '*'", program.display());
+            let (code, out, err) = shell(&machine, name, &script);
+            let wanted = format!("{}\na\nb  c\n*\n", command.replace(' ', "\n"));
+            // The program's own verdict is the function's.
+            assert_eq!((code, out), (3, wanted), "{name} {function}: {err}");
+        }
+    }
 }
 
 #[test]

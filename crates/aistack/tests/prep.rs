@@ -3,8 +3,10 @@
 
 mod fakes;
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command as Process;
 
@@ -277,6 +279,307 @@ fn another_ones_plan_and_a_broken_one_are_refused() {
     declared["dataRoot"] = json!("relative");
     machine.write("prep.json", &declared.to_string());
     assert!(prep(&machine, &["status"]).2.contains("no absolute path"));
+}
+
+/// Everything below a folder, with owners, modes and contents.
+fn tree(folder: &Path) -> String {
+    let script = "find . -printf '%p %M %U %l\\n' | sort; find . -type f -exec cat {} +";
+    let done = Process::new("sh")
+        .args(["-c", script])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    String::from_utf8(done.stdout).unwrap()
+}
+
+/// A folder of a user who is not root, and a program for them; none where the tests run
+/// as nobody who may be another.
+fn stranger() -> Option<Machine> {
+    if user() != "root" {
+        skip("only root can try `aistack prep` as another user");
+        return None;
+    }
+    let machine = machine();
+    // Where the tree lies may be closed to them.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/bin/runtime");
+    let own = Path::new(env!("CARGO_BIN_EXE_aistack"));
+    for (name, file) in [
+        ("aistack", own),
+        ("fake-bin/podman", &script),
+        ("fake-bin/podman-compose", &script),
+        ("fake-bin/docker", &script),
+    ] {
+        drop(fs::remove_file(machine.path(name)));
+        if fs::hard_link(file, machine.path(name)).is_err() {
+            fs::copy(file, machine.path(name)).unwrap();
+        }
+    }
+    let calls = machine.write("calls", "");
+    fs::set_permissions(calls, Permissions::from_mode(0o666)).unwrap();
+    fs::create_dir(machine.path("home")).unwrap();
+    chown(machine.path("home"), Some(STRANGER), Some(STRANGER)).unwrap();
+    fs::set_permissions(machine.path(""), Permissions::from_mode(0o755)).unwrap();
+    Some(machine)
+}
+
+const STRANGER: u32 = 65_534;
+
+fn fake_path(machine: &Machine) -> String {
+    let path = std::env::var("PATH").unwrap();
+    format!("{}:{path}", machine.path("fake-bin").display())
+}
+
+/// `aistack prep …` as that user, with nothing declared.
+fn as_stranger(machine: &Machine, more: &[&str]) -> (i32, String, String) {
+    let done = Process::new(machine.path("aistack"))
+        .arg("prep")
+        .args(more)
+        .env_clear()
+        .env("PATH", fake_path(machine))
+        .env("HOME", machine.path("home"))
+        .current_dir("/")
+        .uid(STRANGER)
+        .gid(STRANGER)
+        .output()
+        .unwrap();
+    (
+        done.status.code().unwrap(),
+        String::from_utf8(done.stdout).unwrap(),
+        String::from_utf8(done.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn a_home_that_cannot_be_written_is_named_and_stays_as_it_is() {
+    let Some(machine) = stranger() else { return };
+    let home = machine.path("home");
+    fs::set_permissions(&home, Permissions::from_mode(0o500)).unwrap();
+    let before = tree(&home);
+    for command in [
+        &[][..],
+        &["prepare-directories"],
+        &["save-status"],
+        &["env"],
+    ] {
+        let (code, out, err) = as_stranger(&machine, command);
+        assert_eq!(code, 2, "{command:?}: {out}{err}");
+        assert!(
+            err.contains(home.to_str().unwrap()) && err.contains("Permission denied"),
+            "{command:?}: {err}"
+        );
+    }
+    // What was seen is told all the same.
+    let (_, out, _) = as_stranger(&machine, &[]);
+    assert!(
+        out.contains("is not ready") && !out.contains("report:"),
+        "{out}"
+    );
+    assert_eq!(tree(&home), before);
+}
+
+#[test]
+fn a_users_scope_needs_no_root_and_a_containers_folder_stays_its_own() {
+    let Some(machine) = stranger() else { return };
+    let folder = machine.path("home/.local/share/ai-optimizer/postgres");
+    let (code, out, err) = as_stranger(&machine, &["prepare-directories"]);
+    assert_eq!(code, 0, "{out}{err}");
+    chown(&folder, Some(100_069), Some(100_069)).unwrap();
+    let before = tree(&machine.path("home"));
+    let (code, out, err) = as_stranger(&machine, &["prepare-directories"]);
+    assert_eq!(code, 0, "{err}");
+    assert!(out.contains("belongs to user id 100069"), "{out}");
+    assert_eq!(tree(&machine.path("home")), before);
+}
+
+#[test]
+fn folders_of_somebody_else_are_named_with_the_option() {
+    for (folder, option) in [
+        (
+            ".local/share/ai-optimizer",
+            "services.aiOptimizerPrep.dataRoot",
+        ),
+        (
+            ".config/ai-optimizer",
+            "services.aiOptimizerPrep.configRoot",
+        ),
+    ] {
+        let Some(machine) = stranger() else { return };
+        let home = machine.path("home");
+        // The parents are the user's, the folder is root's.
+        for path in Path::new(folder).parent().unwrap().ancestors() {
+            fs::create_dir_all(home.join(path)).unwrap();
+        }
+        fs::create_dir(home.join(folder)).unwrap();
+        let mut parent = Path::new(folder).parent();
+        while let Some(path) = parent {
+            chown(home.join(path), Some(STRANGER), Some(STRANGER)).unwrap();
+            parent = path.parent();
+        }
+        let before = tree(&home);
+        let (code, _, err) = as_stranger(&machine, &["prepare-directories"]);
+        assert_eq!(code, 2, "{err}");
+        assert!(
+            err.contains("belongs to user id 0") && err.contains(option),
+            "{err}"
+        );
+        assert_eq!(tree(&home), before);
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_a_folder_is_named_before_anything_is_made() {
+    for place in ["data-root", "data-root/redis", "config-root"] {
+        let machine = machine();
+        let file = machine.write(place, "mine");
+        let before = tree(&machine.path(""));
+        let (code, _, err) = prep(&machine, &["prepare-directories"]);
+        assert_eq!(code, 2);
+        assert!(
+            err.contains(&format!("{} is no directory", file.display()))
+                && err.contains("services.aiOptimizerPrep."),
+            "{err}"
+        );
+        assert_eq!(tree(&machine.path("")), before);
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_everything_is_as_it_was() {
+    let Some(machine) = stranger() else { return };
+    for program in ["unshare", "setpriv"] {
+        if !have(program) {
+            skip(&format!(
+                "no {program} here, so that no full disk was tried"
+            ));
+            return;
+        }
+    }
+    // No room for what is in files, and none for folders.
+    for size in ["size=16k", "size=1m,nr_inodes=9"] {
+        let script = r#"
+            set -eu
+            mount -t tmpfs -o "$1,mode=755,uid=65534,gid=65534" full "$HOME" 2>/dev/null || exit 75
+            cd "$HOME"
+            mkdir -p .cache/nixos-quick-deploy/integration .config/ai-optimizer
+            echo '{"schema":1,"old":true}' >.cache/nixos-quick-deploy/integration/ai-optimizer.json
+            echo 'A=1' >.config/ai-optimizer/.env
+            chmod 600 .config/ai-optimizer/.env
+            while echo x 2>/dev/null >"fill$(ls | wc -l)"; do :; done
+            cat /dev/zero >fill0 2>/dev/null || :
+            chown -R 65534:65534 .
+            find . -printf '%p %M %U %s
+' | sort >"$2/before"
+            cp -r .config .cache "$2/"
+            cd /
+            for command in "" prepare-directories save-status env; do
+                echo "== $command"
+                rc=0
+                setpriv --reuid=65534 --regid=65534 --clear-groups "$2/aistack" prep $command 2>&1 || rc=$?
+                echo "rc $rc"
+            done
+            cd "$HOME"
+            find . -printf '%p %M %U %s
+' | sort | diff "$2/before" -
+            diff -r .config "$2/.config"
+            diff -r .cache "$2/.cache"
+        "#;
+        let done = Process::new("unshare")
+            .args([
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                script,
+                "sh",
+                size,
+            ])
+            .arg(machine.path(""))
+            .env_remove("XDG_CONFIG_HOME")
+            .env("PATH", fake_path(&machine))
+            .env("HOME", machine.path("home"))
+            .output()
+            .unwrap();
+        if done.status.code() == Some(75) {
+            skip("no tmpfs can be mounted here, so that no full disk was tried");
+            return;
+        }
+        let said = String::from_utf8_lossy(&done.stdout);
+        assert!(done.status.success(), "{size}: {done:?}");
+        assert_eq!(said.matches("\nrc 2\n").count(), 4, "{size}: {said}");
+        assert!(
+            said.matches("No space left on device").count() >= 4,
+            "{size}: {said}"
+        );
+        for folder in [".config", ".cache"] {
+            fs::remove_dir_all(machine.path(folder)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn every_command_answers_in_json() {
+    let machine = machine();
+    let root = machine.path("root");
+    for command in [
+        "",
+        "check-runtime",
+        "check-gpu-toolkit",
+        "prepare-directories",
+        "detect-port-conflicts",
+        "ensure-network",
+        "save-status",
+        "check-installed",
+        "status",
+        "info",
+        "env",
+    ] {
+        let mut words = vec!["--json", "--root", root.to_str().unwrap()];
+        words.extend(Some(command).filter(|word| !word.is_empty()));
+        let (code, out, err) = prep(&machine, &words);
+        assert_eq!(code, 0, "{command}: {out}{err}");
+        let report: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(report["schema"], 1, "{command}: {out}");
+    }
+}
+
+#[test]
+fn info_reads_the_report_back_and_refuses_what_is_none() {
+    let machine = machine();
+    let file = "cache/nixos-quick-deploy/integration/ai-optimizer.json";
+    let info = |json: bool| prep(&machine, if json { &["info", "--json"] } else { &["info"] });
+    let (code, out, _) = info(false);
+    assert_eq!(code, 0);
+    assert!(out.starts_with("not prepared yet"), "{out}");
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    machine.write("prep.json", &plan(&machine, port).to_string());
+    assert_eq!(prep(&machine, &[]).0, 1);
+    let (code, out, _) = info(false);
+    assert_eq!(code, 0);
+    assert!(
+        out.starts_with("not ready at 20") && out.contains("is taken"),
+        "{out}"
+    );
+    let (_, out, _) = info(true);
+    let said: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(said["record"], record(&machine));
+    assert!(validator("ai-optimizer.schema.json").is_valid(&said["record"]));
+
+    for (text, words) in [
+        ("", "no report of schema 1"),
+        ("{\"schema\":1}", "no report of schema 1"),
+        ("{\"schema\":7}", "has schema 7"),
+    ] {
+        machine.write(file, text);
+        let (code, _, err) = info(false);
+        assert_eq!(code, 2);
+        assert!(
+            err.contains(words) && err.contains("aistack prep save-status"),
+            "{err}"
+        );
+    }
 }
 
 /// The promise: no container is started, nothing is fetched, nothing else is written.

@@ -59,11 +59,11 @@ program_in() {
     return 1
 }
 
-# stage SNAPSHOT DIR AISTACK - DIR becomes the tree that a switch would have made of the snapshot,
+# stage SNAPSHOT DIR - DIR becomes the tree that a switch would have made of the snapshot,
 # with what lies outside of one: the model files and the secrets that it is told of.
 # Digests are taken off: there is no registry here that could answer for them.
 stage() {
-    local snap=$1 root=$2 aistack=$3 scope user at quadlets units tmpfiles manifest
+    local snap=$1 root=$2 scope user at quadlets units tmpfiles manifest
     scope=$(jq -r .scope "$snap/stack.json")
     if [ "$scope" = user ]; then
         user=$(jq -r .user "$snap/stack.json")
@@ -81,6 +81,7 @@ stage() {
     [ ! -d "$snap/units" ] || cp -rL "$snap/units/." "$root$units/"
     [ ! -f "$snap/tmpfiles.conf" ] || cp "$snap/tmpfiles.conf" "$root$tmpfiles/aistack.conf"
     [ ! -d "$snap/store" ] || cp -rL "$snap/store/." "$root/nix/store/"
+    stage_migrations "$snap" "$root"
     jq '.services[].image |= (.reference |= sub("@sha256:[0-9a-f]{64}$"; "") | .digest = null)' \
         "$snap/stack.json" >"$root$manifest"
     # Units may name it by its store path.
@@ -95,8 +96,13 @@ stage() {
     stub_store "$root" "$snap" "$(host_tree)" || return 1
     mkdir -p "$root/nix/store/aistack/bin"
     rm -f "$root/nix/store/aistack/bin/aistack"
-    install -m 755 "$aistack" "$root/nix/store/aistack/bin/aistack"
+    install -m 755 "$PROGRAMS/aistack" "$root/nix/store/aistack/bin/aistack"
     ln -sf /nix/store/aistack/bin/aistack "$root/usr/local/bin/aistack"
+    # All that is there may be lost.
+    touch "$root${manifest%/*}/test-stack"
+    [ ! -f "$snap/scenarios.json" ] || cp "$snap/scenarios.json" "$root${manifest%/*}/"
+    install -D -m 644 "$REPO/share/aistack.sh" "$root/nix/store/aistack/share/aistack/aistack.sh"
+    stage_prep "$snap" "$root" "${manifest%/*}"
     stage_files "$snap" "$root"
     stage_models "$root" "$root$manifest"
     stage_secrets "$snap" "$root"
@@ -113,6 +119,32 @@ enable_units() { # ROOT UNITS
         done < <(sed -nE 's/^WantedBy=/wants /p; s/^RequiredBy=/requires /p; s/^UpheldBy=/upholds /p' "$f" |
             awk '{for (i = 2; i <= NF; i++) print $1, $i}')
     done
+}
+
+# stage_migrations SNAPSHOT ROOT - of the databases that have some; they are files of the repository.
+stage_migrations() {
+    local to
+    while read -r to; do
+        cp -rL "$REPO/modules/services/postgres/migrations/${to##*/aistack-migrations-}" "$2$to"
+    done < <(jq -r '.services[].postgres.databases[]?.migrations // empty' "$1/stack.json")
+}
+
+# stage_prep SNAPSHOT ROOT FOLDER - what a machine has that is made ready for AI-Optimizer, and a stand-in
+# for that; /opt/glove has the same names in both scopes for where things are.
+stage_prep() {
+    local name field glove=$2/opt/glove
+    [ -f "$1/prep.json" ] || return 0
+    cp "$1/prep.json" "$2$3/"
+    mkdir -p "$glove"
+    for name in checkout:expectedLocation data:dataRoot config:configRoot report:statusFile; do
+        field=${name#*:}
+        ln -sfn "$(jq -r ".$field" "$1/prep.json")" "$glove/${name%:*}"
+    done
+    cp -r "$RIG/glove" "$glove/source"
+    # The images that are here; the rest is what an owner writes.
+    jq -r '.services | "# mine\nGLOVE_POSTGRES=\(.postgres.image.reference)\nGLOVE_REDIS=\(.redis.image.reference)"' \
+        "$1/stack.json" | sed 's/@sha256:.*//' >"$glove/source/.env"
+    echo 'GLOVE_PASSWORD=not-so-secret' >>"$glove/source/.env"
 }
 
 # Model files that the stack expects: a tiny model with random weights in each place.

@@ -29,7 +29,7 @@ make_host() {
     local t=$1.tmp u packages
     packages=systemd,systemd-sysv,libpam-systemd,dbus,dbus-user-session
     packages+=,podman,crun,conmon,netavark,aardvark-dns,nftables,passt,uidmap,catatonit,fuse-overlayfs
-    packages+=,iproute2,curl,jq,kmod,procps,ca-certificates
+    packages+=,iproute2,curl,jq,kmod,procps,ca-certificates,podman-compose
     # shellcheck disable=SC2153 # of common.sh
     strap "$SUITE" "$t" "$packages"
     echo rig >"$t/etc/hostname"

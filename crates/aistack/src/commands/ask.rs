@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aistack_ask::{AskError, Client, Message, Role, candidates, nix, secrets, text};
+use aistack_host::command::find;
 use anyhow::{Context, Result, bail};
 
 use super::output::{self, parse_seconds};
-use super::select::Selection;
+use super::select::{Selection, search_path};
 use crate::cli::Verdict;
 
 /// The largest file or question that is sent, in bytes: more does not fit into a model.
@@ -64,13 +65,19 @@ pub struct Args {
 /// Have the stack's model write Nix; what does not parse is refused
 ///
 /// What does not parse goes back to the model with the error, twice at most. Only what
-/// parses is printed. It is a proposal: read it before use.
+/// parses is printed; with --evaluate only what evaluates as well. It is a proposal: read
+/// it before use.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub struct Generate {
     /// What it shall do
     #[arg(required = true)]
     task: Vec<String>,
+
+    /// Have nix evaluate it as well, where nix is at hand: without files, the network or
+    /// builds, in 10 seconds and 2 GiB
+    #[arg(long)]
+    evaluate: bool,
 
     #[command(flatten)]
     endpoint: Endpoint,
@@ -131,6 +138,7 @@ pub fn generate(args: &Generate) -> Result<Verdict> {
     let task = args.task.join(" ");
     bounded(task.len() as u64, "the task")?;
     with(&args.endpoint, |client| {
+        let evaluator = if args.evaluate { find_nix() } else { None };
         let mut messages = vec![
             Message::new(
                 Role::System,
@@ -146,28 +154,62 @@ pub fn generate(args: &Generate) -> Result<Verdict> {
                 Err(error) => return said(Err(error)),
             };
             let code = text::code(&answer).to_owned();
-            match nix::check(&code) {
+            match judge(&code, evaluator.as_ref()) {
                 Ok(()) => {
                     output::print(&format!("{code}\n"))?;
                     return Ok(Verdict::AsDeclared);
                 }
                 Err(error) => {
-                    eprintln!("aistack: try {attempt} of {TRIES} is no Nix: {error}");
+                    eprintln!("aistack: try {attempt} of {TRIES} {error}");
+                    // The last try alone: the context of a local model is soon full.
+                    messages.truncate(2);
                     messages.push(Message::new(
                         Role::Assistant,
-                        answer.chars().take(16_000).collect::<String>(),
+                        answer.chars().take(4_000).collect::<String>(),
                     ));
                     messages.push(Message::new(
                         Role::User,
-                        format!("That does not parse as Nix: {error}. Write it again, whole."),
+                        format!("That {error}. Write it again, whole."),
                     ));
                     wrong = error;
                 }
             }
         }
-        eprintln!("aistack: the model wrote no Nix that parses, so nothing is printed: {wrong}");
+        eprintln!(
+            "aistack: the model wrote no Nix that is any good, so nothing is printed: the last try \
+             {wrong}"
+        );
         Ok(Verdict::Differs)
     })
+}
+
+/// What is wrong with it, as the end of a sentence.
+fn judge(code: &str, evaluator: Option<&nix::Nix>) -> Result<(), String> {
+    nix::check(code).map_err(|error| format!("does not parse as Nix: {error}"))?;
+    match evaluator {
+        Some(nix) => nix
+            .check(code)
+            .map_err(|error| format!("does not evaluate: {error}")),
+        None => Ok(()),
+    }
+}
+
+/// The nix of this machine; says so where there is none that works.
+fn find_nix() -> Option<nix::Nix> {
+    let profiles: Vec<PathBuf> = std::env::var_os("HOME")
+        .map(|home| Path::new(&home).join(".nix-profile/bin"))
+        .into_iter()
+        .chain([PathBuf::from("/nix/var/nix/profiles/default/bin")])
+        .collect();
+    let seen = match find(Path::new("/"), search_path().as_deref(), &profiles, "nix") {
+        None => "nix is not at hand".to_owned(),
+        Some(program) => match nix::Nix::new(program) {
+            Ok(nix) => return Some(nix),
+            Err(seen) => seen,
+        },
+    };
+    eprintln!("aistack: what the model writes is parsed and not evaluated: {seen}");
+    None
 }
 
 /// Runs `review`.

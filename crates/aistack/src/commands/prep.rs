@@ -303,23 +303,27 @@ fn save(args: &Args, plan: &Plan, seen: &Seen, checks: Vec<Check>) -> Result<Ver
         ports: seen.ports.clone(),
         checks,
     };
-    record.save(plan)?;
+    // What was seen is told also where it can't be kept.
+    let saved = record.save(plan);
     if args.json {
         output::print_json(&record)?;
     } else {
         let mut text = lines(&record.checks);
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "\n{}\nreport: {}\n",
+            "\n{}",
             if well {
                 paint("this machine is ready for AI-Optimizer", GOOD)
             } else {
                 paint("this machine is not ready for AI-Optimizer yet", BAD)
             },
-            plan.status_file.display()
         );
+        if saved.is_ok() {
+            let _ = writeln!(text, "report: {}", plan.status_file.display());
+        }
         output::print(&text)?;
     }
+    saved?;
     Ok(verdict(well))
 }
 

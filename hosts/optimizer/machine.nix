@@ -1,0 +1,15 @@
+# What a machine says of itself beside the stack: replace it with your own.
+{
+  networking.hostName = "optimizer";
+  nixpkgs.hostPlatform = "x86_64-linux";
+  boot.loader.systemd-boot.enable = true;
+  fileSystems."/" = {
+    device = "/dev/disk/by-label/nixos";
+    fsType = "ext4";
+  };
+  users.users.ai = {
+    isNormalUser = true;
+    extraGroups = [ "wheel" ];
+  };
+  system.stateVersion = "26.05";
+}
