@@ -3,7 +3,7 @@
 #
 # Twenty HTTP requests and twenty connections to one server on loopback, five units and five
 # files. systemd is kept out by a fake systemctl in PATH that says every unit is active. Prints
-# the median and the worst wall time of RUNS (default 30) runs, the largest memory of one
+# the median, the least and the worst wall time of RUNS (default 30) runs, the largest memory of one
 # (GNU time) and the size of the stripped program; the target for that is under 4 MB.
 # TESTDRIVER_BIN: another aistack-testdriver than cargo's.
 set -euo pipefail
@@ -80,29 +80,34 @@ for _ in $(seq 100); do
 done
 
 export PATH=$work/bin:$PATH
-measure() { # NAME COMMAND…
-    python3 - "$runs" "$@" <<'PY'
-import statistics, subprocess, sys, time
-
-runs, name, command = int(sys.argv[1]), sys.argv[2], sys.argv[3:]
-times = []
-for _ in range(runs):
-    begin = time.monotonic()
-    done = subprocess.run(command, capture_output=True, text=True)
-    times.append((time.monotonic() - begin) * 1e3)
-    if done.returncode:
-        sys.exit(f"benches/driver.sh: {name} ended with {done.returncode}: {done.stdout}{done.stderr}")
-print(f"{name}: median {statistics.median(times):.1f} ms, worst {max(times):.1f} ms")
-PY
-    # Not asked of Python, whose own size a child has until its exec.
-    command time --format "$1: %M KiB at most" "${@:2}" 2>&1 >/dev/null | tail -n 1
-}
-measure aistack-testdriver "$driver" run "$work/bench.json" --stack "$work/stack.json"
+commands=("$driver run $work/bench.json --stack $work/stack.json")
 if command -v goss >/dev/null; then
-    measure goss goss --gossfile "$work/goss.json" validate
+    commands+=("goss --gossfile $work/goss.json validate")
 else
     echo "goss: not installed here, so not compared"
 fi
+# One after the other by turns, so that both see the same of whatever else runs.
+python3 - "$runs" "${commands[@]}" <<'PY'
+import statistics, subprocess, sys, time
+
+runs, commands = int(sys.argv[1]), sys.argv[2:]
+times = {command: [] for command in commands}
+for run in range(runs):
+    for command in commands if run % 2 else commands[::-1]:
+        begin = time.monotonic()
+        done = subprocess.run(command.split(), capture_output=True, text=True)
+        times[command].append((time.monotonic() - begin) * 1e3)
+        if done.returncode:
+            sys.exit(f"benches/driver.sh: {command} ended with {done.returncode}: {done.stdout}{done.stderr}")
+for command, all in times.items():
+    name = command.split()[0].rsplit("/", 1)[-1]
+    print(f"{name}: median {statistics.median(all):.1f} ms, least {min(all):.1f} ms, worst {max(all):.1f} ms")
+PY
+for command in "${commands[@]}"; do
+    read -ra words <<<"$command"
+    # Not asked of Python, whose own size a child has until its exec.
+    command time --format "${words[0]##*/}: %M KiB at most" "${words[@]}" 2>&1 >/dev/null | tail -n 1
+done
 size=$(stat -c %s "$driver")
 echo "size: $((size / 1000)) kB"
 [ "$size" -lt 4000000 ]

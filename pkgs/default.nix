@@ -23,8 +23,10 @@ let
       (root + "/tests/scenarios")
       # The tests hold the code against them.
       (root + "/docs/schemas")
+      (root + "/pkgs/images.json")
       (root + "/share")
       (root + "/tests/rendered")
+      (root + "/tests/runtime/scenarios")
       (lib.fileset.fileFilter (file: file.name == "facts.json") (root + "/hosts"))
     ];
   };

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use aistack_testdriver::builtin;
 use aistack_testdriver::scenario::{ACTIONS, Scenario};
 use aistack_testdriver::services::ServiceData;
+use aistack_testdriver::values::Values;
 use serde_json::{Value, json};
 
 fn repository(path: &str) -> PathBuf {
@@ -213,6 +214,28 @@ fn built_in_scenarios_follow_the_schema() {
     }
     let files = fs::read_dir(repository("tests/scenarios")).unwrap().count();
     assert_eq!(files, builtin::ALL.len());
+}
+
+/// Those of the runtime stage fill in what a stack of the snapshots says.
+#[test]
+fn the_runtime_stages_scenarios_follow_the_schema_and_fit_a_stack() {
+    let schema = schema();
+    let stack = repository("tests/rendered/everything/stack.json");
+    let text: Value = serde_json::from_slice(&fs::read(&stack).unwrap()).unwrap();
+    let values = Values::new(&stack, text);
+    let mut seen = 0;
+    for entry in fs::read_dir(repository("tests/runtime/scenarios")).unwrap() {
+        let path = entry.unwrap().path();
+        let document: Value = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(schema.is_valid(&document), "{}", path.display());
+        let scenario = Scenario::load_on(&path, &values).unwrap();
+        assert_eq!(
+            path.file_stem().unwrap().to_str(),
+            Some(scenario.name.as_str())
+        );
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
 }
 
 #[test]
