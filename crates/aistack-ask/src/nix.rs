@@ -127,7 +127,7 @@ mod tests {
     #[test]
     #[ignore = "needs nix, or AISTACK_NIX"]
     fn nix_tells_what_does_not_evaluate_and_lends_nothing() {
-        let program = std::env::var_os("AISTACK_NIX").unwrap_or_else(|| "/usr/bin/nix".into());
+        let program = std::env::var_os("AISTACK_NIX").unwrap_or_else(|| "nix".into());
         let nix = Nix::new(program.into()).unwrap();
         assert_eq!(nix.check("{ pkgs, ... }: { a = pkgs.b; }"), Ok(()));
         for (text, word) in [

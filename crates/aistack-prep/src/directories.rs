@@ -291,8 +291,8 @@ fn close_folder(path: &Path) -> Result<Option<Check>, DirectoriesError> {
         return Ok(Some(Check::info(
             "directory",
             format!(
-                "{shown} belongs to user id {} (a container's, by its map of ids) and was left \
-                 as it is, mode {mode:04o}",
+                "{shown} belongs to user id {}, as a container's folder does, and was left as \
+                 it is, mode {mode:04o}",
                 data.uid()
             ),
         )));

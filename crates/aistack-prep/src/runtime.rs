@@ -163,8 +163,13 @@ impl Runtimes {
                 continue;
             };
             let said = String::from_utf8_lossy(&done.stdout);
-            // podman-compose begins with its own line, and podman's follows.
-            let Some(version) = said.split_whitespace().find_map(version) else {
+            // podman-compose has podman say its version as well, in whichever order.
+            let of_compose = said.lines().filter(|line| line.contains("compose"));
+            let Some(version) = of_compose
+                .chain(said.lines())
+                .flat_map(str::split_whitespace)
+                .find_map(version)
+            else {
                 continue;
             };
             if done.status.success() {

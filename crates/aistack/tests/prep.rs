@@ -70,6 +70,7 @@ fn all_of_it_makes_the_folders_and_a_report_that_follows_its_schema() {
         assert_eq!(code, 0, "{out}{err}");
         assert!(out.contains("is ready for AI-Optimizer"), "{out}");
         assert!(out.contains("not installed"), "{out}");
+        assert!(out.contains("podman-compose 1.5.0"), "{out}");
         assert!(machine.path("data-root/vllm-models").is_dir());
         let record = record(&machine);
         let schema = validator("ai-optimizer.schema.json");
