@@ -155,10 +155,12 @@ impl Machine {
             Deed::Files(of, folders, purpose) => self.files(of, folders, *purpose, bounds),
             Deed::Ask {
                 of,
-                way,
+                ways,
                 expect,
                 purpose,
-            } => self.ask(of, way, expect, *purpose, bounds),
+            } => ways
+                .iter()
+                .try_for_each(|way| self.ask(of, way, expect, *purpose, bounds)),
             Deed::Http(request) => http(request, bounds),
             Deed::Tcp(at, open) => tcp(*at, *open, bounds.limit),
             Deed::NothingListens(protocol, at) => self.nothing_listens(*protocol, *at),
@@ -526,8 +528,14 @@ impl Machine {
         };
         let mut bytes = Vec::new();
         File::open(&path)
-            .and_then(|file| file.take(MOST as u64).read_to_end(&mut bytes))
+            .and_then(|file| file.take(MOST as u64 + 1).read_to_end(&mut bytes))
             .map_err(|error| failed(format!("{shown} cannot be read: {error}")))?;
+        if bytes.len() > MOST {
+            return Err(failed(format!(
+                "{shown} is larger than {} KiB, too large to be looked into",
+                MOST / 1024
+            )));
+        }
         holds(&shown.to_string(), text, &bytes)
     }
 

@@ -101,8 +101,8 @@ pub enum Deed {
     Ask {
         /// The service.
         of: Named,
-        /// How.
-        way: Way,
+        /// How: one way after the other.
+        ways: Vec<Way>,
         /// What is in the answer; empty: anything.
         expect: String,
         /// What for.
@@ -608,7 +608,7 @@ impl Ground<'_> {
                         Self::fits(&of, &way)?;
                         Deed::Ask {
                             of: of.clone(),
-                            way,
+                            ways: vec![way],
                             expect: check.expect.clone(),
                             purpose: Purpose::Check,
                         }
@@ -666,16 +666,18 @@ impl Ground<'_> {
                 }
                 continue;
             };
-            let (way, expect) = match purpose {
+            let (ways, expect) = match purpose {
                 Purpose::Write => (marker.write.clone(), String::new()),
-                Purpose::Check => (marker.read.clone(), marker.expect.clone()),
+                Purpose::Check => (vec![marker.read.clone()], marker.expect.clone()),
             };
-            Self::fits(&of, &way)?;
+            for way in &ways {
+                Self::fits(&of, way)?;
+            }
             deeds.push((
                 said,
                 Deed::Ask {
                     of,
-                    way,
+                    ways,
                     expect,
                     purpose,
                 },

@@ -1016,7 +1016,7 @@ pub struct FileMatch {
     /// Whether it is there [default: true].
     #[serde(default = "yes")]
     pub exists: bool,
-    /// What stands in its first MiB.
+    /// What stands in it; one of more than a MiB is not looked into.
     #[serde(default, deserialize_with = "present")]
     pub text: Option<Text>,
 }
@@ -1142,16 +1142,18 @@ impl Action {
     }
 }
 
+/// Messages quote what they found, which can have any characters.
+fn one_line(error: &dyn fmt::Display) -> String {
+    let text = error.to_string().replace(char::is_control, " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A document as a tree, from TOML or (by the file's name) JSON.
 fn tree(path: &Path, text: &[u8]) -> Result<serde_json::Value, ScenarioError> {
     let syntax = |format, cause: &dyn fmt::Display| ScenarioError::Syntax {
         path: path.to_owned(),
         format,
-        cause: cause
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
+        cause: one_line(cause),
     };
     if path.extension().is_some_and(|name| name == "json") {
         return serde_json::from_slice(text).map_err(|error| syntax("JSON", &error));
@@ -1221,7 +1223,7 @@ pub(crate) fn shaped<T: de::DeserializeOwned>(
             } else {
                 at
             },
-            cause: error.into_inner().to_string(),
+            cause: one_line(&error.into_inner()),
         }
     })
 }

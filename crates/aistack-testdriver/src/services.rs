@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::scenario::{Method, ScenarioError, read, shaped};
 
@@ -52,12 +52,26 @@ fn quick() -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Marker {
-    /// How it is written.
-    pub write: Way,
+    /// How it is written: one way, or several one after the other.
+    #[serde(deserialize_with = "ways")]
+    pub write: Vec<Way>,
     /// How it is read.
     pub read: Way,
     /// What is in the answer.
     pub expect: String,
+}
+
+fn ways<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Way>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Ways {
+        One(Way),
+        Several(Vec<Way>),
+    }
+    Ok(match Ways::deserialize(deserializer)? {
+        Ways::One(way) => vec![way],
+        Ways::Several(ways) => ways,
+    })
 }
 
 /// Exactly one of the two.

@@ -964,8 +964,12 @@ fn service_data(machine: &Machine) {
                 { "name": "says", "exec": ["echo", "a word"], "expect": "word" },
                 { "name": "writes", "exec": ["echo", "a word"], "expect": "word", "quick": false },
             ],
+            // Written in two steps.
             "marker": {
-                "write": { "exec": ["sh", "-c", format!("echo kept > {}", machine.path("m").display())] },
+                "write": [
+                    { "exec": ["touch", machine.path("m")] },
+                    { "exec": ["sh", "-c", format!("[ -e {0} ] && echo kept > {0}", machine.path("m").display())] },
+                ],
                 "read": { "exec": ["cat", machine.path("m")] },
                 "expect": "kept",
             },

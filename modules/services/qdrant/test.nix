@@ -1,21 +1,43 @@
-{
-  marker = {
-    write.http = {
+let
+  put = path: body: {
+    http = {
       port = "http";
       method = "PUT";
-      path = "/collections/marker";
-      body = builtins.toJSON {
+      inherit path;
+      body = builtins.toJSON body;
+    };
+  };
+in
+{
+  # A point, in a collection for it.
+  marker = {
+    write = [
+      (put "/collections/marker" {
         vectors = {
           size = 4;
           distance = "Cosine";
         };
-      };
-    };
+      })
+      (put "/collections/marker/points?wait=true" {
+        points = [
+          {
+            id = 1;
+            vector = [
+              0.1
+              0.2
+              0.3
+              0.4
+            ];
+            payload.what = "kept";
+          }
+        ];
+      })
+    ];
     read.http = {
       port = "http";
-      path = "/collections";
+      path = "/collections/marker/points/1";
     };
-    expect = "marker";
+    expect = "kept";
   };
   checks = [
     {

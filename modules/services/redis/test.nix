@@ -2,6 +2,8 @@
   marker = {
     write.exec = [
       "redis-cli"
+      # An error is an exit code, not only a text.
+      "-e"
       "set"
       "marker"
       "kept"
