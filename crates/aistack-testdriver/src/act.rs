@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use aistack_host::command::{self, Bounds, CommandError, Finished, below};
 use aistack_host::journal::{Cursor, Journal};
-use aistack_host::podman::{Held, Podman};
+use aistack_host::podman::{Container, Held, Podman};
 use aistack_host::sockets::{Exposure, Listening, Transport};
 use aistack_host::systemd::{Manager, Systemctl};
 use aistack_host::{secret, users};
@@ -25,7 +25,7 @@ use crate::exposed;
 use crate::plan::{Deed, Named, Purpose, Request, Verb, all_of, state_name};
 use crate::scenario::{Exec, FileMatch, JournalLine, JsonMatch, Method, Presence, Text, UnitState};
 use crate::services::{self, Way};
-use crate::view::{View, Watch};
+use crate::view::Watch;
 
 /// The most that is read of an answer or a file, in bytes.
 const MOST: usize = 1024 * 1024;
@@ -95,9 +95,14 @@ fn bind(protocol: Protocol, at: SocketAddr) -> io::Result<Taken> {
 
 impl Machine {
     /// The machine below `root` with its stack, and programs from `path` (the value of
-    /// `PATH`).
+    /// `PATH`). `units`: those beside the stack's that will be asked for.
     #[must_use]
-    pub fn new(root: &Path, path: Option<OsString>, stack: &Stack) -> Self {
+    pub fn new<'a>(
+        root: &Path,
+        path: Option<OsString>,
+        stack: &'a Stack,
+        units: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
         Self {
             root: root.to_owned(),
             path,
@@ -105,7 +110,7 @@ impl Machine {
                 Scope::System => Manager::System,
                 Scope::User => Manager::User,
             },
-            watch: Watch::new(stack),
+            watch: Watch::new(stack, units),
             services: stack.services.clone(),
             exposed: Mutex::default(),
             old: Mutex::default(),
@@ -216,7 +221,7 @@ impl Machine {
             return;
         };
         let there = podman
-            .containers(&self.watch.containers())
+            .containers(&self.watch.container_names())
             .unwrap_or_default();
         let mut old = lock(&self.old);
         for (name, service) in &self.services {
@@ -226,23 +231,17 @@ impl Machine {
         }
     }
 
-    fn look(&self, bounds: &Bounds) -> Result<Arc<View>, Trouble> {
-        self.watch
-            .look(&self.systemctl(bounds)?, &self.podman(bounds)?)
-            .map_err(|error| failed(chain(&error)))
+    fn containers(&self, bounds: &Bounds) -> Result<Arc<BTreeMap<String, Container>>, Trouble> {
+        self.watch.containers(&self.podman(bounds)?).map_err(failed)
     }
 
     fn healthy(&self, of: &Named, new: bool, bounds: &Bounds) -> Seen {
         let begun = Instant::now();
-        let view = self.look(bounds)?;
-        let (unit, name) = (&of.service.unit, &of.service.container);
-        match view.unit(unit) {
-            Some(state) if state.is_active() => {}
-            Some(state) => return Err(failed(format!("{unit} is {}", state.summary()))),
-            None => return Err(failed(format!("systemd said nothing of {unit}"))),
-        }
-        let container = view
-            .container(name)
+        self.unit(&of.service.unit, UnitState::Active, bounds)?;
+        let name = &of.service.container;
+        let containers = self.containers(bounds)?;
+        let container = containers
+            .get(name)
             .ok_or_else(|| failed(format!("podman has no container {name}")))?;
         if new && lock(&self.old).get(&of.name) == Some(&container.id) {
             return Err(failed(format!("{name} is still the same container")));
@@ -266,9 +265,9 @@ impl Machine {
     }
 
     fn container(&self, of: &Named, wanted: Presence, bounds: &Bounds) -> Seen {
-        let view = self.look(bounds)?;
+        let containers = self.containers(bounds)?;
         let name = &of.service.container;
-        let container = view.container(name);
+        let container = containers.get(name);
         let runs = container.filter(|container| container.status == "running");
         let old = lock(&self.old).get(&of.name).cloned();
         let seen = match (container, &old) {
@@ -318,7 +317,7 @@ impl Machine {
         let journal = Journal::new(self.manager, self.path.as_deref()).map_err(failed)?;
         let places = exposed::places(
             &self.root,
-            (&self.podman(bounds)?, &self.watch.containers()),
+            (&self.podman(bounds)?, &self.watch.container_names()),
             &self.systemctl(bounds)?,
             &journal,
             &values,
@@ -378,10 +377,10 @@ impl Machine {
             .ok_or_else(|| failed(format!("systemd knows no file that {unit} is made from")))?;
         let text = std::fs::read_to_string(below(&self.root, &quadlet))
             .map_err(|error| failed(format!("{} cannot be read: {error}", quadlet.display())))?;
-        let view = self.look(bounds)?;
         let name = &of.service.container;
-        let pid = view
-            .container(name)
+        let pid = self
+            .containers(bounds)?
+            .get(name)
             .and_then(|container| container.pid)
             .ok_or_else(|| failed(format!("{name} has no process")))?;
         let ours = match self.manager {
@@ -492,13 +491,10 @@ impl Machine {
     }
 
     fn unit(&self, unit: &str, wanted: UnitState, bounds: &Bounds) -> Seen {
-        let states = self
-            .systemctl(bounds)?
-            .show(&[unit])
+        let state = self
+            .watch
+            .unit(unit, &self.systemctl(bounds)?)
             .map_err(|error| failed(chain(&error)))?;
-        let state = states
-            .first()
-            .ok_or_else(|| failed("systemd said nothing"))?;
         let is = match wanted {
             UnitState::NotFound => state.load == "not-found",
             UnitState::Active => state.is_active(),

@@ -313,6 +313,7 @@ fn run_scenarios(
             &options.root,
             std::env::var_os("PATH"),
             &stack,
+            plans.iter().flat_map(Plan::units),
         )),
         stop: Arc::clone(&stop),
         listener: &listener,

@@ -192,6 +192,14 @@ impl Plan {
             .flat_map(|step| std::iter::once(step).chain(&step.cleanup))
     }
 
+    /// The units whose state it asks for.
+    pub fn units(&self) -> impl Iterator<Item = &str> {
+        self.steps().filter_map(|step| match &*step.deed {
+            Deed::Unit(unit, _) => Some(unit.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether it asks for containers to be others than before, or the same.
     #[must_use]
     pub fn compares_containers(&self) -> bool {

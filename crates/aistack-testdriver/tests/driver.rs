@@ -870,6 +870,23 @@ fn all_services_are_looked_at_with_one_question() {
     let questions = machine.calls().matches("podman container inspect").count();
     // One for the first step, one for those that came while it was asked.
     assert!(questions <= 4, "{questions}");
+
+    fs::remove_file(machine.path("calls")).unwrap();
+    let mut steps: Vec<Value> = (0..12)
+        .map(|n| json!({ "unit": { "unit": format!("u{n}.service") } }))
+        .collect();
+    // What is no name is asked for alone.
+    steps.push(json!({ "unit": { "unit": "a?.service" } }));
+    let (code, out) = machine.groups(&json!([{ "parallel": true, "steps": steps }]));
+    assert_eq!(code, 0, "{out}");
+    let calls = machine.calls();
+    let questions: Vec<&str> = calls
+        .lines()
+        .filter(|line| line.contains(" show "))
+        .collect();
+    assert!(questions.len() <= 5, "{questions:?}");
+    let alone = |line: &&&str| line.contains("a?.service") && !line.contains("u1.service");
+    assert_eq!(questions.iter().filter(alone).count(), 1, "{questions:?}");
 }
 
 #[test]
