@@ -1,18 +1,7 @@
-# A machine made ready for AI-Optimizer, with a small stack beside it: the offset leaves
-# AI-Optimizer the usual ports.
+# AI-Optimizer's neighbour in system scope.
 {
-  imports = [ ./machine.nix ];
-
-  services.aiOptimizerPrep.enable = true;
-
-  services.aiStack = {
-    enable = true;
-    portOffset = 10000;
-    llama-cpp = {
-      enable = true;
-      model = "model.gguf";
-    };
-    postgres.enable = true;
-    redis.enable = true;
-  };
+  imports = [
+    ./machine.nix
+    ./stack.nix
+  ];
 }
