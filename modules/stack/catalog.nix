@@ -36,6 +36,7 @@ let
     needs = "services without which it cannot run";
     wants = "services that it uses when they are on; or { engines } -> those, with the engines' names by rank";
     readOnlyRoot = "whether the image runs on a read-only root file system";
+    init = "whether podman's init is its first process: for a program that heeds no SIGTERM as that";
     tmpfs = "writable places that a read-only root needs";
     capabilities = "name -> why it is needed";
     ulimits = "limits beyond the defaults, by scope";
@@ -92,6 +93,7 @@ let
     needs = [ ];
     wants = [ ];
     readOnlyRoot = false;
+    init = false;
     tmpfs = [ ];
     capabilities = { };
     ulimits = _: [ ];

@@ -83,6 +83,7 @@ let
       addCapabilities = lib.attrNames def.capabilities;
       noNewPrivileges = true;
       readOnly = if def.readOnlyRoot then true else null;
+      runInit = if def.init then true else null;
       tmpfses = def.tmpfs;
       user = if def.user == null then null else "${toString def.user.uid}:${toString def.user.gid}";
       # The image's user is the owner of the stack outside, who then owns the data.
@@ -173,6 +174,8 @@ let
         RestartMaxDelaySec = 120;
         TimeoutStartSec = s.config.health.startTimeout;
         TimeoutStopSec = 90;
+        # What podman ends with when SIGTERM ended the container: a stop, no failure.
+        SuccessExitStatus = 143;
       }
       // lib.optionalAttrs (s.setup != [ ] || s.postgres != null || s.qdrant != null) {
         # What fails there leaves the server up: others use the databases that are well, and
@@ -291,6 +294,10 @@ in
             Unit = {
               Description = "Local AI: bring the stack to what is declared";
               X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
+              # Names the target, so that systemd keeps its units in memory also while none
+              # runs: else each question about one of them reads them all from disk. It
+              # delays nothing: this unit has started once its program has.
+              Before = [ cfg.resolved.target ];
             };
             Service = {
               Type = "exec";

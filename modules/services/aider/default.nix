@@ -24,6 +24,8 @@ agent
       description = "Serve its page for the browser on the port, with an image that has it (`aider-full`).";
     };
   };
+  # `sleep` as the first process ignores SIGTERM.
+  init = true;
   entrypoint = { cfg, ... }: if cfg.browser then null else "sleep";
   environment =
     arguments:

@@ -11,6 +11,8 @@
     gid = 65534;
   };
   readOnlyRoot = true;
+  # As the first process it ends with an error when it is stopped.
+  init = true;
   # Read, never written; the machine's own network counters stay out of sight, because
   # it has a network of its own.
   mounts = [

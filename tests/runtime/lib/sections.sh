@@ -13,6 +13,7 @@ section_faults() { drive faults faults mended; }
 section_taken() { drive taken taken; }
 section_models() { drive models models; }
 section_prep() { drive prep prep; }
+section_stop() { drive stop stopped; }
 section_rotate() { drive rotate rotate rotate-same; }
 
 section_rootless() {
