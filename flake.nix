@@ -48,15 +48,20 @@
         system:
         import nixpkgs {
           inherit system;
-          overlays = [
-            rust-overlay.overlays.default
-            self.overlays.default
-          ];
+          overlays = [ self.overlays.default ];
         }
       );
       eachSystem = f: lib.genAttrs systems (system: f pkgsFor.${system});
 
-      # The tool of this flake, unless the user's package set or configuration has another.
+      # crane with the toolchain that rust-toolchain.toml names.
+      craneLib =
+        pkgs:
+        (crane.mkLib pkgs).overrideToolchain (
+          p: (rust-overlay.lib.mkRustBin { } p).fromRustupToolchainFile ./rust-toolchain.toml
+        );
+
+      # The tool of this flake, on the user's package set, unless that or the configuration has
+      # another.
       withPackage = {
         # Named, so that it counts once where several of our modules bring it.
         key = "aistack#withPackage";
@@ -64,9 +69,7 @@
           (
             { pkgs, ... }:
             {
-              services.aiStack.package = lib.mkDefault (
-                pkgs.aistack or self.packages.${pkgs.stdenv.hostPlatform.system}.aistack
-              );
+              services.aiStack.package = lib.mkDefault (pkgs.aistack or (self.lib.rust pkgs).aistack);
             }
           )
         ];
@@ -136,18 +139,7 @@
       };
 
       overlays.default = final: _: {
-        inherit
-          (import ./pkgs {
-            inherit (final)
-              lib
-              curl
-              makeBinaryWrapper
-              skopeo
-              ;
-            craneLib = crane.mkLib final;
-          })
-          aistack
-          ;
+        inherit (self.lib.rust final) aistack;
       };
 
       packages = eachSystem (
@@ -198,7 +190,7 @@
       };
 
       lib = {
-        # The crates with the toolchain that rust-toolchain.toml names.
+        # The crates on any package set: a host evaluates none besides its own.
         rust =
           pkgs:
           import ./pkgs {
@@ -208,9 +200,7 @@
               makeBinaryWrapper
               skopeo
               ;
-            craneLib = (crane.mkLib pkgs).overrideToolchain (
-              p: p.rust-bin.fromRustupToolchainFile ./rust-toolchain.toml
-            );
+            craneLib = craneLib pkgs;
           };
         # What each example host and home renders to: name -> file -> text.
         rendered =
@@ -284,7 +274,7 @@
       formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
 
       devShells = eachSystem (pkgs: {
-        default = (crane.mkLib pkgs).devShell {
+        default = (craneLib pkgs).devShell {
           packages = [
             pkgs.deadnix
             pkgs.hyperfine

@@ -9,32 +9,47 @@
 }:
 let
   root = ../.;
-  src = lib.fileset.toSource {
-    inherit root;
-    fileset = lib.fileset.unions [
-      (root + "/Cargo.toml")
-      (root + "/Cargo.lock")
-      (root + "/clippy.toml")
-      (root + "/rust-toolchain.toml")
-      (root + "/crates")
-      # Compiled into `aistack init`.
-      (root + "/templates")
-      # Compiled into `aistack-testdriver`.
-      (root + "/tests/scenarios")
-      # The tests hold the code against them.
-      (root + "/docs/schemas")
-      (root + "/pkgs/images.json")
-      (root + "/share")
-      (root + "/tests/rendered")
-      (root + "/tests/runtime/scenarios")
-      (lib.fileset.fileFilter (file: file.name == "facts.json") (root + "/hosts"))
-    ];
-  };
+  crates = builtins.attrNames (builtins.readDir (root + "/crates"));
+  sourceOf =
+    files:
+    lib.fileset.toSource {
+      inherit root;
+      fileset = lib.fileset.unions files;
+    };
+  # What the programs are made of: a change of a test or of a snapshot makes no new package,
+  # and a host that is evaluated reads no more than this.
+  code = [
+    (root + "/Cargo.toml")
+    (root + "/Cargo.lock")
+    (root + "/rust-toolchain.toml")
+    # Compiled into `aistack init`.
+    (root + "/templates")
+    # Compiled into `aistack-testdriver`.
+    (root + "/tests/scenarios")
+  ]
+  ++ lib.concatMap (crate: [
+    (root + "/crates/${crate}/Cargo.toml")
+    (root + "/crates/${crate}/src")
+  ]) crates;
+  # What they are held against.
+  tests = [
+    (root + "/clippy.toml")
+    (root + "/crates")
+    (root + "/docs/schemas")
+    (root + "/pkgs/images.json")
+    (root + "/share")
+    (root + "/tests/rendered")
+    (root + "/tests/runtime/scenarios")
+    (lib.fileset.fileFilter (file: file.name == "facts.json") (root + "/hosts"))
+  ];
   common = {
-    inherit src;
+    src = sourceOf code;
     pname = "aistack";
     version = (lib.importTOML ../Cargo.toml).workspace.package.version;
     strictDeps = true;
+  };
+  tested = common // {
+    src = sourceOf (code ++ tests);
   };
   cargoArtifacts = craneLib.buildDepsOnly common;
 in
@@ -70,14 +85,14 @@ in
 
   checks = {
     clippy = craneLib.cargoClippy (
-      common
+      tested
       // {
         inherit cargoArtifacts;
         cargoClippyExtraArgs = "--all-targets -- --deny warnings";
       }
     );
     tests = craneLib.cargoTest (
-      common
+      tested
       // {
         inherit cargoArtifacts;
         # Tests that find no docker-registry or podman say so.
@@ -87,6 +102,6 @@ in
         ];
       }
     );
-    fmt = craneLib.cargoFmt { inherit (common) src pname version; };
+    fmt = craneLib.cargoFmt { inherit (tested) src pname version; };
   };
 }

@@ -957,4 +957,47 @@ gpu
       options = lib.optionAttrSetToDocList self.nixosConfigurations.workstation.options.services.aiStack;
     in
     equal (map (o: o.name) (filter (o: !o.internal && (o.description or null) == null) options)) [ ];
+
+  ## The package.
+
+  "a host, a home and the overlay have the package of the flake" =
+    let
+      packages = [
+        self.nixosConfigurations.workstation.config.services.aiStack.package
+        self.homeConfigurations.ai.config.services.aiStack.package
+        (import inputs.nixpkgs {
+          system = "x86_64-linux";
+          overlays = [ self.overlays.default ];
+        }).aistack
+      ];
+    in
+    equal (map (p: p.drvPath) packages) (map (_: self.packages.x86_64-linux.aistack.drvPath) packages);
+  # A change there makes no new package, and so no restart of a host's units.
+  "what the package is made of has no tests in it" =
+    let
+      src = "${self.packages.x86_64-linux.aistack.src}";
+      has = path: builtins.pathExists (src + path);
+      tests = filter (crate: has "/crates/${crate}/tests") (
+        lib.attrNames (builtins.readDir "${src}/crates")
+      );
+    in
+    equal
+      {
+        inherit tests;
+        there = map has [
+          "/crates/aistack/src/main.rs"
+          "/templates/workstation/flake.nix"
+          "/tests/rendered"
+          "/hosts"
+        ];
+      }
+      {
+        tests = [ ];
+        there = [
+          true
+          true
+          false
+          false
+        ];
+      };
 }
