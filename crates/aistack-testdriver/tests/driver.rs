@@ -2,135 +2,18 @@
 //! fake podman, systemctl and journalctl.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::{Machine, closed_port};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-/// A folder with the fakes, a stack, and whatever a test lays beside them.
-struct Machine {
-    directory: TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/bin");
-        fs::create_dir(directory.path().join("bin")).unwrap();
-        for name in ["systemctl", "podman", "journalctl"] {
-            symlink(programs.join(name), directory.path().join("bin").join(name)).unwrap();
-        }
-        let machine = Self { directory };
-        machine.write("units/none", "");
-        machine.stack(&[("web", closed_port())]);
-        machine
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// A stack of web services, each with its container.
-    fn stack(&self, services: &[(&str, u16)]) {
-        let of = |name: &str, port: u16| {
-            json!({
-                "description": name, "option": format!("services.aiStack.{name}"),
-                "unit": format!("local-ai-{name}.service"),
-                "pullUnit": format!("local-ai-{name}-image.service"),
-                "container": format!("local-ai-{name}"), "configHash": "one",
-                "image": {
-                    "reference": "registry.example/x:1", "name": "registry.example/x",
-                    "tag": "1", "digest": null, "archive": null,
-                },
-                "ports": [{
-                    "name": "http", "protocol": "tcp", "address": "127.0.0.1", "host": port,
-                    "container": 80, "option": "services.aiStack.x.ports.http",
-                }],
-                "health": null, "data": [], "secrets": [], "files": [], "setup": [],
-                "needs": [], "wants": [], "gpu": null, "metrics": null,
-            })
-        };
-        let mut all = serde_json::Map::new();
-        for (name, port) in services {
-            all.insert((*name).to_owned(), of(name, *port));
-            self.write(
-                &format!("containers/local-ai-{name}"),
-                "one running healthy\n",
-            );
-        }
-        let stack = json!({
-            "schema": 1, "host": "box", "scope": "system", "user": null,
-            "dataRoot": "/", "target": "local-ai.target", "network": "local-ai",
-            "services": all,
-        });
-        self.write("stack.json", &stack.to_string());
-    }
-
-    fn mark(&self) {
-        self.write("test-stack", "");
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aistack-testdriver"));
-        let path = std::env::join_paths(
-            std::iter::once(self.path("bin"))
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-        )
-        .unwrap();
-        command.args(arguments).env("PATH", path);
-        if matches!(arguments[0], "run" | "quick") {
-            command.arg("--stack").arg(self.path("stack.json"));
-        }
-        command
-    }
-
-    fn outcome(&self, arguments: &[&str]) -> (i32, String, String) {
-        let output = self.command(arguments).output().unwrap();
-        (
-            output.status.code().unwrap(),
-            String::from_utf8(output.stdout).unwrap(),
-            String::from_utf8(output.stderr).unwrap(),
-        )
-    }
-
-    /// Runs groups of steps on a test stack; exit code and lines.
-    fn groups(&self, groups: &Value) -> (i32, String) {
-        self.mark();
-        let document = json!({ "schema": 1, "name": "t", "groups": groups });
-        let file = self.write("scenario.json", &document.to_string());
-        let (code, out, error) = self.outcome(&["run", file.to_str().unwrap(), "--destructive"]);
-        (code, out + &error)
-    }
-
-    /// Runs steps one after the other, each whatever became of the others.
-    fn steps(&self, steps: &Value) -> (i32, String) {
-        self.groups(&json!([{ "keep-going": true, "steps": steps }]))
-    }
-
-    fn calls(&self) -> String {
-        fs::read_to_string(self.path("calls")).unwrap_or_default()
-    }
-}
-
-/// A port of 127.0.0.1 that nothing listens on: it was free a moment ago.
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
 
 /// A server that does the same with each connection, once a request has come.
 fn server(answer: impl Fn(TcpStream, &str) + Clone + Send + 'static) -> SocketAddr {
@@ -510,7 +393,7 @@ fn signalled(machine: &Machine, second: &Value, signal: rustix::process::Signal)
     let document = json!({ "schema": 1, "name": "t", "groups": [
         { "steps": [first, second, noted(machine, "never")] },
     ] });
-    let file = machine.write("scenario.json", &document.to_string());
+    let file = machine.write("scenario.json", document.to_string());
     let mut child = machine
         .command(&["run", file.to_str().unwrap(), "--destructive"])
         .stdout(Stdio::piped())
@@ -712,8 +595,8 @@ fn secrets_are_podmans_and_show_nowhere() {
         assert!(out.contains(words), "{words}: {out}");
         assert!(!out.contains(VALUE), "{out}");
     };
-    machine.write("journal", &format!("a\nkey={VALUE}\n"));
-    machine.write("all-units", &format!("Environment=KEY={VALUE}\n"));
+    machine.write("journal", format!("a\nkey={VALUE}\n"));
+    machine.write("all-units", format!("Environment=KEY={VALUE}\n"));
     bad("web-KEY shows in systemctl show, the journal");
     machine.write("journal", "");
     machine.write("all-units", "");
@@ -748,7 +631,7 @@ fn a_container_is_held_against_its_quadlet() {
     // This test's own process stands for the container's.
     machine.write(
         "containers/local-ai-web",
-        &format!("one running healthy {}\n", std::process::id()),
+        format!("one running healthy {}\n", std::process::id()),
     );
     let step = json!([{ "confined": { "service": "web" } }]);
     let (code, out) = machine.steps(&step);
@@ -756,7 +639,7 @@ fn a_container_is_held_against_its_quadlet() {
     let quadlet = machine.write("web.container", "[Container]\nReadOnly=false\nUser=77:77\n");
     machine.write(
         "source-of-local-ai-web.service",
-        &format!("{}\n", quadlet.display()),
+        format!("{}\n", quadlet.display()),
     );
     let (code, out) = machine.steps(&step);
     assert_eq!(code, 1, "{out}");
@@ -826,7 +709,7 @@ fn texts_take_what_the_stack_says() {
     machine.mark();
     let document = json!({ "schema": 1, "name": "t", "requires": ["none"],
         "groups": [{ "steps": [say("${$.services.none.unit}", "")] }] });
-    let file = machine.write("s.json", &document.to_string());
+    let file = machine.write("s.json", document.to_string());
     let (code, out, _) = machine.outcome(&["run", file.to_str().unwrap(), "--destructive"]);
     assert!(code == 0 && out.contains("none is not on"), "{out}");
 }
@@ -949,7 +832,7 @@ fn a_harmless_step_needs_no_permission_and_one_that_could_change_does() {
     let machine = Machine::new();
     let run = |step: &Value| {
         let document = json!({ "schema": 1, "name": "t", "groups": [{ "steps": [step] }] });
-        let file = machine.write("s.json", &document.to_string());
+        let file = machine.write("s.json", document.to_string());
         machine.outcome(&["run", file.to_str().unwrap()]).0
     };
     assert_eq!(run(&json!({ "exec": { "argv": ["true"] } })), 2);
@@ -997,7 +880,7 @@ fn service_data(machine: &Machine) {
         ] },
         "another": { "checks": [] },
     });
-    machine.write("scenarios.json", &data.to_string());
+    machine.write("scenarios.json", data.to_string());
 }
 
 #[test]
@@ -1050,7 +933,7 @@ fn markers_go_through_the_service() {
 fn a_scenario_that_does_not_fit_is_refused_or_passed_over() {
     let machine = Machine::new();
     let run = |document: &Value| {
-        let file = machine.write("s.json", &document.to_string());
+        let file = machine.write("s.json", document.to_string());
         machine.outcome(&["run", file.to_str().unwrap()])
     };
     let one = |step: Value| json!({ "schema": 1, "name": "t", "groups": [{ "steps": [step] }] });
@@ -1095,7 +978,7 @@ fn reports_for_machines() {
         { "name": "bad", "file": { "path": "/nowhere" } },
         { "name": "skip", "read-marker": { "service": "locked" } },
     ] }] });
-    let file = machine.write("s.json", &document.to_string());
+    let file = machine.write("s.json", document.to_string());
     let run = |flag: &str| machine.outcome(&["run", file.to_str().unwrap(), flag]);
     let (code, out, error) = run("--tap");
     assert_eq!(

@@ -3,103 +3,22 @@
 //! cleans up. Each costs its time-out and no more, and is a finding with an exit code.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::{Machine, each};
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
-/// A test stack of one service, and programs in the place of podman, systemctl and
-/// journalctl.
-struct Machine {
-    directory: TempDir,
-}
-
-impl Machine {
-    fn new(health: &Value) -> Self {
-        let machine = Self {
-            directory: tempfile::tempdir().unwrap(),
-        };
-        let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fakes/bin");
-        fs::create_dir(machine.path("bin")).unwrap();
-        for name in ["systemctl", "podman", "journalctl"] {
-            symlink(programs.join(name), machine.path("bin").join(name)).unwrap();
-        }
-        machine.write("units/none", "");
-        machine.write("containers/local-ai-web", "one running healthy\n");
-        machine.write("test-stack", "");
-        let service = json!({
-            "description": "web", "option": "services.aiStack.web",
-            "unit": "local-ai-web.service", "pullUnit": "local-ai-web-image.service",
-            "container": "local-ai-web", "configHash": "one",
-            "image": {
-                "reference": "registry.example/x:1", "name": "registry.example/x",
-                "tag": "1", "digest": null, "archive": null,
-            },
-            "ports": [], "health": health, "data": [], "secrets": [], "files": [],
-            "needs": [], "wants": [], "gpu": null, "metrics": null,
-        });
-        let stack = json!({
-            "schema": 1, "host": "box", "scope": "system", "user": null, "dataRoot": "/",
-            "target": "local-ai.target", "network": "local-ai", "services": { "web": service },
-        });
-        machine.write("stack.json", stack.to_string());
-        machine
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.path(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-        path
-    }
-
-    /// Another program in the place of a fake.
-    fn program(&self, name: &str, script: &str) {
-        let path = self.path("bin").join(name);
-        fs::remove_file(&path).unwrap();
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-    }
-
-    fn command(&self, file: &Path) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_aistack-testdriver"));
-        let path = std::env::join_paths(
-            std::iter::once(self.path("bin"))
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-        )
-        .unwrap();
-        command
-            .args(["run", "--destructive", "--stack"])
-            .arg(self.path("stack.json"))
-            .arg(file)
-            .env("PATH", path);
-        command
-    }
-
-    fn scenario(&self, steps: &Value) -> PathBuf {
-        self.groups(&json!([{ "keep-going": true, "steps": steps }]))
-    }
-
-    fn groups(&self, groups: &Value) -> PathBuf {
-        let document = json!({ "schema": 1, "name": "t", "groups": groups });
-        self.write("scenario.json", document.to_string())
-    }
-
-    /// Exit code, what was said, and how long it took.
-    fn steps(&self, steps: &Value) -> (i32, String, Duration) {
-        outcome(&mut self.command(&self.scenario(steps)))
-    }
+/// Runs steps; exit code, what was said, and how long it took.
+fn steps(machine: &Machine, steps: &Value) -> (i32, String, Duration) {
+    outcome(&mut machine.run(&machine.scenario(&each(steps))))
 }
 
 fn outcome(command: &mut Command) -> (i32, String, Duration) {
@@ -192,7 +111,7 @@ time_t time(time_t *at) {
 
 #[test]
 fn a_time_of_day_that_jumps_changes_no_time_out() {
-    let machine = Machine::new(&Value::Null);
+    let machine = Machine::new();
     let Some(library) = jumping_clock(&machine) else {
         // Past the harness, which would count this as passed.
         drop(writeln!(
@@ -219,14 +138,14 @@ fn a_time_of_day_that_jumps_changes_no_time_out() {
         thread::sleep(Duration::from_secs(30));
         drop(stream);
     });
-    let file = machine.scenario(&json!([
+    let file = machine.scenario(&each(&json!([
         { "timeout": 0.5, "exec": { "argv": ["sleep", "30"] } },
         { "timeout": 1, "retry": { "every": 0.1, "factor": 1 }, "exec": { "argv": ["false"] } },
         { "timeout": 0.5, "http": { "url": format!("http://{silent}/") } },
         { "limit": 20, "exec": { "argv": ["sleep", "0.2"] } },
         { "limit": 0.05, "exec": { "argv": ["sleep", "0.2"] } },
-    ]));
-    let mut command = machine.command(&file);
+    ])));
+    let mut command = machine.run(&file);
     command.arg("--json").env("LD_PRELOAD", &library);
     let (code, out, took) = outcome(&mut command);
     assert_eq!(code, 1, "{out}");
@@ -265,8 +184,9 @@ fn health_probes_bear_with_garbage_and_with_single_bytes() {
         (socket("postgres", slow), 1),
         (socket("postgres", answers(b"")), 1),
     ] {
-        let machine = Machine::new(&health);
-        let (code, out, took) = machine.steps(&json!([{ "timeout": 1, "wait-healthy": {} }]));
+        let machine = Machine::new();
+        machine.services([("web", json!({ "health": health }))]);
+        let (code, out, took) = steps(&machine, &json!([{ "timeout": 1, "wait-healthy": {} }]));
         assert_eq!(code, wanted, "{health}: {out}");
         assert!(took < Duration::from_secs(5), "{health}: {took:?}");
         // What a stranger says does not reach the terminal as it is.
@@ -317,8 +237,8 @@ fn answers_that_lie_about_their_length_or_never_end() {
         ),
         ("byte by byte", trickles(b"HTTP/1.1 200 OK\r\n")),
     ] {
-        let machine = Machine::new(&Value::Null);
-        let (code, out, took) = machine.steps(&json!([step(at)]));
+        let machine = Machine::new();
+        let (code, out, took) = steps(&machine, &json!([step(at)]));
         assert_eq!(code, 1, "{name}: {out}");
         assert!(took < Duration::from_secs(5), "{name}: {took:?}");
         assert!(
@@ -345,15 +265,15 @@ fn programs_that_answer_garbage_or_not_at_all_are_findings() {
         "kill -9 $$",
         "exit 77",
     ] {
-        let machine = Machine::new(&Value::Null);
+        let machine = Machine::new();
         machine.program("podman", script);
         machine.program("systemctl", script);
         // The journal's end may take ten seconds to be found, which are not spent here.
         if !script.contains("sleep") {
             machine.program("journalctl", script);
         }
-        let file = machine.groups(&json!([{ "parallel": true, "steps": steps }]));
-        let (code, out, took) = outcome(&mut machine.command(&file));
+        let file = machine.scenario(&json!([{ "parallel": true, "steps": steps }]));
+        let (code, out, took) = outcome(&mut machine.run(&file));
         assert_eq!(code, 1, "{script}: {out}");
         assert!(took < Duration::from_secs(15), "{script}: {took:?}");
         assert!(
@@ -365,7 +285,7 @@ fn programs_that_answer_garbage_or_not_at_all_are_findings() {
 
 #[test]
 fn what_is_no_scenario_is_refused_with_a_place() {
-    let machine = Machine::new(&Value::Null);
+    let machine = Machine::new();
     let deep = format!(
         "{{\"schema\":1,\"name\":\"t\",\"groups\":{}{}}}",
         "[".repeat(50_000),
@@ -398,7 +318,7 @@ fn what_is_no_scenario_is_refused_with_a_place() {
         ),
     ] {
         let file = machine.write(file, text);
-        let (code, out, took) = outcome(&mut machine.command(&file));
+        let (code, out, took) = outcome(&mut machine.run(&file));
         assert_eq!(code, 2, "{out}");
         assert!(out.contains(words), "{words}: {out}");
         assert_eq!(out.lines().count(), 1, "{out}");
@@ -406,8 +326,8 @@ fn what_is_no_scenario_is_refused_with_a_place() {
     }
     // Of a name that stands twice the last counts, as in JSON everywhere; it is no crash.
     let file = machine.write("twice.json", twice);
-    assert!(matches!(outcome(&mut machine.command(&file)).0, 0..=2));
-    let (code, out, _) = outcome(&mut machine.command(machine.directory.path()));
+    assert!(matches!(outcome(&mut machine.run(&file)).0, 0..=2));
+    let (code, out, _) = outcome(&mut machine.run(&machine.path("")));
     assert_eq!(code, 2, "{out}");
 }
 
@@ -415,7 +335,7 @@ fn what_is_no_scenario_is_refused_with_a_place() {
 /// further line.
 fn impatient(machine: &Machine, steps: &Value) -> (i32, String) {
     let mut child = machine
-        .command(&machine.scenario(steps))
+        .run(&machine.scenario(&each(steps)))
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -431,7 +351,7 @@ fn impatient(machine: &Machine, steps: &Value) -> (i32, String) {
 
 #[test]
 fn ctrl_c_again_and_again_leaves_no_cleanup_out() {
-    let machine = Machine::new(&Value::Null);
+    let machine = Machine::new();
     let note = |name: &str| {
         let script = format!("echo {name} >> {}", machine.path("notes").display());
         json!({ "name": name, "exec": { "argv": ["sh", "-c", script] } })
