@@ -75,11 +75,12 @@ pub fn table(rows: &[Vec<Cell>]) -> Vec<String> {
             let mut line = String::new();
             let mut owed = 0;
             for (cell, width) in row.iter().zip(&widths) {
-                line.push_str(&" ".repeat(owed));
+                line.extend(std::iter::repeat_n(' ', owed));
                 line.push_str(&paint(&cell.text, cell.style));
                 owed = 2 + width.saturating_sub(cell.text.chars().count());
             }
-            line.trim_end().to_owned()
+            line.truncate(line.trim_end().len());
+            line
         })
         .collect()
 }
