@@ -22,8 +22,11 @@ let
   user = config.home.username;
   account = if osConfig == null then null else osConfig.users.users.${user} or null;
 
-  ofKind = kind: filterAttrs (file: _: lib.hasSuffix kind file) cfg.units;
-  named = kind: mapAttrs' (file: unit: nameValuePair (lib.removeSuffix kind file) unit) (ofKind kind);
+  named =
+    kind:
+    mapAttrs' (file: nameValuePair (lib.removeSuffix kind file)) (
+      filterAttrs (file: _: lib.hasSuffix kind file) cfg.units
+    );
 
   directories = lib.mergeAttrsList (
     lib.concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
@@ -94,16 +97,21 @@ in
         ]
         ++ mapAttrsToList (host: d: "d ${host} ${d.mode} - - -") directories;
 
+        # As in system scope: `aistack apply` restarts what changed.
+        services = mapAttrs' (
+          _: s: nameValuePair s.container { Unit.X-RestartIfChanged = mkDefault false; }
+        ) cfg.resolved.services;
+      };
+    })
+
+    # Also those of what is prepared without a stack.
+    {
+      systemd.user = {
         targets = named ".target";
         paths = named ".path";
         timers = named ".timer";
-        services =
-          named ".service"
-          # As in system scope: `aistack apply` restarts what changed.
-          // mapAttrs' (
-            _: s: nameValuePair s.container { Unit.X-RestartIfChanged = mkDefault false; }
-          ) cfg.resolved.services;
+        services = named ".service";
       };
-    })
+    }
   ];
 }

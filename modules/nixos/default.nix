@@ -65,11 +65,11 @@ let
       ) cfg.resolved.services
     );
 
-  asSystemUnit = unit: {
-    unitConfig = unit.Unit;
-    serviceConfig = unit.Service;
-    wantedBy = unit.Install.WantedBy or [ ];
-  };
+  named =
+    kind: as:
+    mapAttrs' (file: unit: nameValuePair (lib.removeSuffix kind file) (as unit)) (
+      filterAttrs (file: _: lib.hasSuffix kind file) cfg.units
+    );
 in
 {
   imports = [
@@ -180,33 +180,34 @@ in
         }) directories
       );
 
-      systemd.targets.local-ai = {
-        unitConfig = cfg.units."local-ai.target".Unit;
-      };
-      systemd.paths = mapAttrs' (
-        file: unit:
-        nameValuePair (lib.removeSuffix ".path" file) {
+      # `aistack apply` restarts what changed, once its image is there. The switch itself
+      # would stop it first and then wait for the download.
+      systemd.services = mapAttrs' (
+        _: s: nameValuePair s.container { restartIfChanged = mkDefault false; }
+      ) cfg.resolved.services;
+    })
+
+    # Also those of what is prepared without a stack.
+    {
+      systemd = {
+        targets = named ".target" (unit: {
+          unitConfig = unit.Unit;
+        });
+        paths = named ".path" (unit: {
           unitConfig = unit.Unit;
           pathConfig = unit.Path;
-        }
-      ) (filterAttrs (file: _: lib.hasSuffix ".path" file) cfg.units);
-      systemd.timers = mapAttrs' (
-        file: unit:
-        nameValuePair (lib.removeSuffix ".timer" file) {
+        });
+        timers = named ".timer" (unit: {
           unitConfig = unit.Unit;
           timerConfig = unit.Timer;
           wantedBy = unit.Install.WantedBy;
-        }
-      ) (filterAttrs (file: _: lib.hasSuffix ".timer" file) cfg.units);
-      systemd.services =
-        mapAttrs' (file: unit: nameValuePair (lib.removeSuffix ".service" file) (asSystemUnit unit)) (
-          filterAttrs (file: _: lib.hasSuffix ".service" file) cfg.units
-        )
-        # `aistack apply` restarts what changed, once its image is there. The switch
-        # itself would stop it first and then wait for the download.
-        // mapAttrs' (
-          _: s: nameValuePair s.container { restartIfChanged = mkDefault false; }
-        ) cfg.resolved.services;
-    })
+        });
+        services = named ".service" (unit: {
+          unitConfig = unit.Unit;
+          serviceConfig = unit.Service;
+          wantedBy = unit.Install.WantedBy or [ ];
+        });
+      };
+    }
   ];
 }

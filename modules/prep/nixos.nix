@@ -4,7 +4,7 @@ let
   inherit (lib) genAttrs mkDefault mkIf;
 
   cfg = config.services.aiOptimizerPrep;
-  inherit (config.services.aiStack) package;
+  file = "aistack/prep.json";
 in
 {
   imports = [
@@ -18,10 +18,11 @@ in
       expectedLocation = mkDefault "/srv/AI-Optimizer";
       statusFile = mkDefault "/var/cache/nixos-quick-deploy/integration/ai-optimizer.json";
       user = null;
+      manifestPath = "/etc/${file}";
     };
 
-    environment.systemPackages = [ package ];
-    environment.etc."aistack/prep.json".text = builtins.toJSON cfg.manifest;
+    environment.systemPackages = [ config.services.aiStack.package ];
+    environment.etc.${file}.text = builtins.toJSON cfg.manifest;
 
     # The colons: only what is made anew gets these. Containers give their folders to
     # users of their own, which must not be undone at each boot.
@@ -32,20 +33,5 @@ in
         group = mkDefault ":root";
       };
     });
-
-    systemd.services.ai-optimizer-prep = {
-      description = "AI-Optimizer: make the machine ready for it, and report";
-      wantedBy = [ "multi-user.target" ];
-      after = [ "systemd-tmpfiles-setup.service" ];
-      restartTriggers = [ (builtins.hashString "sha256" (builtins.toJSON cfg.manifest)) ];
-      serviceConfig = {
-        # `exec` and not `oneshot`: a switch does not wait for it. The minus: what is not
-        # ready is in its report, and fails nothing.
-        Type = "exec";
-        RemainAfterExit = true;
-        ExecStart = "-${package}/bin/aistack prep --file /etc/aistack/prep.json";
-        TimeoutStartSec = 120;
-      };
-    };
   };
 }

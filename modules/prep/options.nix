@@ -118,6 +118,12 @@ in
       description = "The content of prep.json, as a value.";
     };
 
+    manifestPath = mkOption {
+      type = types.str;
+      internal = true;
+      description = "Where prep.json lies on the machine.";
+    };
+
     directories = mkOption {
       type = types.listOf types.str;
       internal = true;
@@ -127,6 +133,23 @@ in
   };
 
   config = mkIf cfg.enable {
+    services.aiStack.units."ai-optimizer-prep.service" = {
+      Unit = {
+        Description = "AI-Optimizer: make the machine ready for it, and report";
+        After = [ "systemd-tmpfiles-setup.service" ];
+        X-Restart-Triggers = [ (builtins.hashString "sha256" (builtins.toJSON cfg.manifest)) ];
+      };
+      Service = {
+        # `exec` and not `oneshot`: a switch does not wait for it. The minus: what is not
+        # ready is in its report, and fails nothing.
+        Type = "exec";
+        RemainAfterExit = true;
+        ExecStart = "-${stack.package}/bin/aistack prep --file ${lib.escapeShellArg cfg.manifestPath}";
+        TimeoutStartSec = 120;
+      };
+      Install.WantedBy = [ (if stack.scope == "system" then "multi-user.target" else "default.target") ];
+    };
+
     assertions = [
       {
         assertion = twice == [ ];

@@ -156,6 +156,5 @@ mapAttrs (_: reduce) (
   }
   // lib.optionalAttrs prep.enable {
     "prep.json" = etc "prep.json";
-    "units/ai-optimizer-prep.service" = unitText "ai-optimizer-prep.service";
   }
 )
