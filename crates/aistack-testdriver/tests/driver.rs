@@ -788,6 +788,16 @@ fn a_line_of_the_journal_counts_from_the_beginning_on() {
             .calls()
             .contains("--unit=local-ai-web.service --after-cursor=s=1;i=2")
     );
+
+    let lacks =
+        |words| json!([{ "timeout": 0.4, "journal": { "service": "web", "lacks": words } }]);
+    assert_eq!(machine.steps(&lacks("a panic")).0, 0);
+    let (code, out) = machine.steps(&lacks("the cause"));
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("a line has \"the cause\": this is the cause of it"),
+        "{out}"
+    );
 }
 
 #[test]
