@@ -571,9 +571,10 @@ fn a_container_is_the_same_another_one_or_gone() {
 fn secrets_are_podmans_and_show_nowhere() {
     use std::os::unix::fs::PermissionsExt;
 
-    const VALUE: &str = "s3cret-of-the-test";
+    // Another run of this test on the machine has another.
+    let value = format!("s3cret-of-{}", std::process::id());
     let machine = Machine::new();
-    let source = machine.write("secret", VALUE);
+    let source = machine.write("secret", &value);
     let mode = |mode| fs::set_permissions(&source, fs::Permissions::from_mode(mode)).unwrap();
     mode(0o600);
     declare(&machine, |web| {
@@ -582,7 +583,7 @@ fn secrets_are_podmans_and_show_nowhere() {
             "option": "services.aiStack.web.secretEnv.KEY",
         }]);
     });
-    machine.write("secrets/web-KEY", VALUE);
+    machine.write("secrets/web-KEY", &value);
     machine.write("journal", "nothing\nof note\n");
     let look = json!([{ "secrets": {} }]);
     let (code, out) = machine.steps(&look);
@@ -593,16 +594,16 @@ fn secrets_are_podmans_and_show_nowhere() {
         let (code, out) = machine.steps(&look);
         assert_eq!(code, 1, "{words}: {out}");
         assert!(out.contains(words), "{words}: {out}");
-        assert!(!out.contains(VALUE), "{out}");
+        assert!(!out.contains(&value), "{out}");
     };
-    machine.write("journal", format!("a\nkey={VALUE}\n"));
-    machine.write("all-units", format!("Environment=KEY={VALUE}\n"));
+    machine.write("journal", format!("a\nkey={value}\n"));
+    machine.write("all-units", format!("Environment=KEY={value}\n"));
     bad("web-KEY shows in systemctl show, the journal");
     machine.write("journal", "");
     machine.write("all-units", "");
     // In the way of a program that takes a password as an argument.
     let mut process = Command::new("sh")
-        .args(["-c", "sleep 60; :", VALUE])
+        .args(["-c", "sleep 60; :", &value])
         .spawn()
         .unwrap();
     bad("web-KEY shows in the list of processes");
@@ -745,6 +746,8 @@ fn all_services_are_looked_at_with_one_question() {
     let services: Vec<String> = (0..12).map(|n| format!("web{n}")).collect();
     let services: Vec<(&str, u16)> = services.iter().map(|name| (name.as_str(), 1)).collect();
     machine.stack(&services);
+    // However the threads are scheduled: all ask while the first waits for its answer.
+    machine.write("slow", "");
     let (code, out) = machine.groups(&json!([
         { "parallel": true, "steps": [{ "wait-healthy": { "except": ["web3"] } }] },
     ]));
