@@ -17,6 +17,7 @@ let
     types
     ;
 
+  util = import ../stack/util.nix { inherit lib; };
   cfg = config.services.aiOptimizerPrep;
   stack = config.services.aiStack;
   root = "services.aiOptimizerPrep";
@@ -147,7 +148,7 @@ in
         ExecStart = "-${stack.package}/bin/aistack prep --file ${lib.escapeShellArg cfg.manifestPath}";
         TimeoutStartSec = 120;
       };
-      Install.WantedBy = [ (if stack.scope == "system" then "multi-user.target" else "default.target") ];
+      Install.WantedBy = [ util.bootTarget.${stack.scope} ];
     };
 
     assertions = [

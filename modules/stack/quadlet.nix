@@ -110,7 +110,8 @@ let
     s:
     builtins.hashString "sha256" (
       builtins.toJSON (
-        containerConfig s
+        # What is not set counts for nothing: a new option restarts no service that leaves it.
+        lib.filterAttrs (_: value: value != null) (containerConfig s)
         // {
           inherit (s) setup postgres qdrant;
           archive = s.image.archive;
@@ -306,7 +307,7 @@ in
               Restart = "on-failure";
               RestartSec = 60;
             };
-            Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
+            Install.WantedBy = [ util.bootTarget.${cfg.scope} ];
           };
         };
     };

@@ -9,6 +9,12 @@ let
     ;
 in
 rec {
+  # What of a scope's systemd a boot reaches.
+  bootTarget = {
+    system = "multi-user.target";
+    user = "default.target";
+  };
+
   # What engines compute on.
   backends = [
     "cuda"

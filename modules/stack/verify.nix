@@ -15,6 +15,7 @@ let
     types
     ;
 
+  util = import ./util.nix { inherit lib; };
   cfg = config.services.aiStack;
   rootless = cfg.scope == "user";
 
@@ -107,7 +108,7 @@ in
           # In double quotes: single ones are around a path that has a space.
           ExecStart = "/bin/sh -c \"${applied} && ${quick}${lib.optionalString cfg.verify.rollback " && rm -f ${mark}"}\"";
         };
-        Install.WantedBy = [ (if rootless then "default.target" else "multi-user.target") ];
+        Install.WantedBy = [ util.bootTarget.${cfg.scope} ];
       };
     }
     // optionalAttrs cfg.verify.rollback {

@@ -972,7 +972,7 @@ gpu
       ];
     in
     equal (map (p: p.drvPath) packages) (map (_: self.packages.x86_64-linux.aistack.drvPath) packages);
-  # A change there makes no new package, and so no restart of a host's units.
+  # A change there makes no new package.
   "what the package is made of has no tests in it" =
     let
       src = "${self.packages.x86_64-linux.aistack.src}";

@@ -19,8 +19,6 @@
     path = "/api/health";
   };
   client = "wget";
-  # Node as the first process ignores SIGTERM.
-  init = true;
   startTimeout = 120;
   resources.memory = "1g";
   wants = [ "redis" ];
