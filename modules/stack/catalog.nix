@@ -26,7 +26,7 @@ let
     client = "curl, wget, python, bash or any: what asks for probe.http inside the container";
     healthCommand = "how podman asks inside the container, where it is not that";
     startTimeout = "seconds from start to the first healthy answer";
-    metrics = "{ port, path, tokenVariable, panels } of a Prometheus endpoint";
+    metrics = "{ port, path, tokenVariable, panels } of a Prometheus endpoint, or a function of the arguments to it or null";
     engineRank = "place among the engines that clients may talk to, the best first; null: it is none of them";
     openai = "{ cfg } -> { models, embedding, anyModel, apiKey } of an OpenAI-compatible endpoint at /v1 of port http";
     loader = "{ cfg, stack } -> { names, imports } that a unit of its own brings into the service";
@@ -83,7 +83,7 @@ let
     probe = null;
     user = null;
     startTimeout = 300;
-    metrics = null;
+    metrics = _: null;
     engineRank = null;
     openai = null;
     loader = _: null;
@@ -126,6 +126,7 @@ let
       defaults
       // lib.optionalAttrs (def ? client) { healthCommand = askProbe name def; }
       // def
+      // lib.optionalAttrs (def ? metrics && !lib.isFunction def.metrics) { metrics = _: def.metrics; }
       // lib.optionalAttrs (lib.isFunction def.wants or null) { wants = def.wants { inherit engines; }; }
     else
       throw "modules/services/${name}/default.nix: unknown field ${concatStringsSep ", " unknown}; a definition may have ${concatStringsSep ", " (attrNames knownFields)}";

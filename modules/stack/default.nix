@@ -91,13 +91,21 @@ let
       in
       lib.findFirst (e: name == null || e.name == name) null ranked;
     # Prometheus endpoints of the services that are on.
-    metrics = mapAttrsToList (name: def: {
-      inherit name;
-      inherit (def.metrics) path;
-      target = stack.target name def.metrics.port;
-      panels = def.metrics.panels or [ ];
-      token = if def.metrics ? tokenVariable then stack.secret name def.metrics.tokenVariable else null;
-    }) (filterAttrs (_: def: def.metrics != null) enabled);
+    metrics = concatLists (
+      mapAttrsToList (
+        name: def:
+        let
+          metrics = def.metrics cfg.${name}._arguments;
+        in
+        optional (metrics != null) {
+          inherit name;
+          inherit (metrics) path;
+          target = stack.target name metrics.port;
+          panels = metrics.panels or [ ];
+          token = if metrics ? tokenVariable then stack.secret name metrics.tokenVariable else null;
+        }
+      ) enabled
+    );
   };
 
   enabled = filterAttrs (name: _: cfg.${name}.enable) catalog;

@@ -60,6 +60,8 @@ let
         in
         "http://${util.bracket to.address}:${toString to.port}${path}";
 
+      metrics = def.metrics s._arguments;
+
       # A file for each variable: the user's, or one that is made on the first start.
       generated = filter (key: def.secrets.${key}.generate && !(s.secretEnv ? ${key})) (
         builtins.attrNames def.secrets
@@ -184,20 +186,19 @@ let
             url = found.hostUrl;
             inherit (found) rank;
           };
-      metrics = if def.metrics == null then null else { url = urlOf def.metrics; };
+      metrics = if metrics == null then null else { url = urlOf metrics; };
       # The same for a Prometheus on the host.
       scrape =
-        if def.metrics == null then
+        if metrics == null then
           null
         else
           let
-            to = socket def.metrics.port;
+            to = socket metrics.port;
           in
           {
             target = "${util.bracket to.address}:${toString to.port}";
-            inherit (def.metrics) path;
-            token =
-              if def.metrics ? tokenVariable then secretSource cfg def name def.metrics.tokenVariable else null;
+            inherit (metrics) path;
+            token = if metrics ? tokenVariable then secretSource cfg def name metrics.tokenVariable else null;
           };
     };
 

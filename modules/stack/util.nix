@@ -136,6 +136,23 @@ rec {
     in
     secretValue || (secretName && !points && !plain);
 
+  # The value that follows the last occurrence of a flag in a command line, or null.
+  lastArgument =
+    words: flag:
+    let
+      after = lib.zipListsWith (word: value: { inherit word value; }) words (lib.drop 1 words);
+      given = lib.filter (pair: pair.word == flag) after;
+    in
+    if given == [ ] then null else (lib.last given).value;
+
+  # The value of the last `NAME=value` in a command line, or null.
+  lastSetting =
+    name: words:
+    let
+      given = lib.filter (hasPrefix "${name}=") words;
+    in
+    if given == [ ] then null else lib.removePrefix "${name}=" (lib.last given);
+
   # A GET from inside a container, by the client that its image has: port -> path -> command.
   httpGet = {
     # Nothing but bash and grep, for images without a client.

@@ -45,6 +45,44 @@ let
       TimeoutStartSec = "infinity";
     };
   };
+  # What a service is asked, by the same arguments as the other functions of its definition,
+  # so that it follows the configured values.
+  scenario =
+    name: s:
+    let
+      said = import (../services + "/${name}/test.nix") s.config._arguments;
+      auth = said.auth or null;
+      key =
+        if auth == null then
+          null
+        else
+          lib.findFirst (secret: (secret.target.env or null) == auth.secret) null s.secrets;
+      # The driver finds the file in stack.json by the secret's name there.
+      withKey =
+        request:
+        if key == null then
+          request
+        else
+          request
+          // {
+            auth = {
+              secret = key.name;
+              header = auth.header or "authorization";
+            }
+            # RFC 6750, section 2.1.
+            // optionalAttrs (!(auth ? header)) { prefix = "Bearer "; };
+          };
+      way = w: if w ? http then w // { http = withKey w.http; } else w;
+    in
+    removeAttrs said [ "auth" ]
+    // optionalAttrs (said ? checks) { checks = map way said.checks; }
+    // optionalAttrs (said ? marker) {
+      marker = said.marker // {
+        read = way said.marker.read;
+        write = map way (lib.toList said.marker.write);
+      };
+    };
+
   # One way back for each time that all was well: a generation that fails as well must
   # not lead to the one before it, and so on.
   mark = if rootless then "%t/local-ai-rolled-back" else "/run/local-ai-rolled-back";
@@ -79,7 +117,7 @@ in
       type = types.raw;
       internal = true;
       readOnly = true;
-      default = mapAttrs (name: _: import (../services + "/${name}/test.nix")) cfg.resolved.services;
+      default = mapAttrs scenario cfg.resolved.services;
       defaultText = lib.literalMD "computed";
       description = "What each service is asked: the content of scenarios.json.";
     };

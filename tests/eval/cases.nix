@@ -159,6 +159,14 @@ let
       throws
       ;
   };
+  definitions = import ./definitions.nix {
+    inherit
+      lib
+      on
+      container
+      equal
+      ;
+  };
   prep = import ./prep.nix {
     inherit
       lib
@@ -188,6 +196,7 @@ let
 in
 gpu
 // catalogue
+// definitions
 // prep
 // verify
 // nixosTests

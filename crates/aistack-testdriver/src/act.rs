@@ -22,7 +22,7 @@ use aistack_stack::{Protocol, Scope, Service, Stack};
 
 use crate::confined::{self, Declared};
 use crate::exposed;
-use crate::plan::{Deed, Named, Purpose, Request, Verb, all_of, state_name};
+use crate::plan::{Deed, Expected, Named, Purpose, Request, Verb, all_of, state_name};
 use crate::scenario::{Exec, FileMatch, JournalLine, JsonMatch, Method, Presence, Text, UnitState};
 use crate::services::{self, Way};
 use crate::view::Watch;
@@ -658,9 +658,16 @@ impl Machine {
         Ok(())
     }
 
-    fn ask(&self, of: &Named, way: &Way, expect: &str, purpose: Purpose, bounds: &Bounds) -> Seen {
+    fn ask(
+        &self,
+        of: &Named,
+        way: &Way,
+        expect: &Expected,
+        purpose: Purpose,
+        bounds: &Bounds,
+    ) -> Seen {
         match way {
-            Way::Http(request) => ask_http(of, request, expect, purpose, bounds),
+            Way::Http(request) => self.ask_http(of, request, expect, purpose, bounds),
             Way::Exec(argv) => {
                 let done = self
                     .podman(bounds)?
@@ -670,13 +677,97 @@ impl Machine {
                 if !done.status.success() {
                     return Err(failed(ended(&done)));
                 }
-                // Redis says it on its standard output, and ends well.
-                if text.starts_with("NOAUTH") {
-                    return Err(locked());
-                }
-                contains(expect, &text)
+                answers(expect, &text)
             }
         }
+    }
+
+    fn ask_http(
+        &self,
+        of: &Named,
+        request: &services::Request,
+        expect: &Expected,
+        purpose: Purpose,
+        bounds: &Bounds,
+    ) -> Seen {
+        let port = of
+            .service
+            .port(&request.port)
+            .ok_or_else(|| failed(format!("{} has no port {}", of.name, request.port)))?;
+        let url = format!("http://{}{}", port.reachable(), request.path);
+        let mut headers = Vec::new();
+        if request.body.is_some() {
+            headers.push(("content-type".to_owned(), "application/json".to_owned()));
+        }
+        let key = request
+            .auth
+            .as_ref()
+            .map(|auth| self.key(of, auth))
+            .transpose()?;
+        if let (Some(auth), Some(key)) = (&request.auth, &key) {
+            headers.push((auth.header.clone(), format!("{}{key}", auth.prefix)));
+        }
+        let answer = exchange(
+            request.method,
+            &url,
+            &headers,
+            request.body.as_deref(),
+            bounds.limit,
+        )?;
+        // A server that repeats the key must not bring it into a report.
+        let mut text = String::from_utf8_lossy(&answer.body).into_owned();
+        if let Some(key) = &key {
+            text = text.replace(key.as_str(), "(the key)");
+        }
+        match (answer.status, purpose) {
+            // 409: the value is already stored, by an earlier run.
+            (200..=299, _) | (409, Purpose::Write) => answers(expect, &text),
+            (status @ (401 | 403), _) => Err(failed(match &request.auth {
+                Some(auth) => format!(
+                    "answered status {status}: it refuses the key of the secret {}; was the service restarted since the key changed?",
+                    auth.secret
+                ),
+                None => format!(
+                    "answered status {status}: it asks for a key, and scenarios.json names none for this request"
+                ),
+            })),
+            (status, _) => Err(failed(format!(
+                "answered status {status}: {}",
+                excerpt(text.as_bytes(), SHOWN)
+            ))),
+        }
+    }
+
+    /// The value of the secret that a request to a service needs. Every key that this
+    /// program sends comes from here.
+    fn key(&self, of: &Named, auth: &services::Auth) -> Result<String, Trouble> {
+        let secret = of
+            .service
+            .secrets
+            .iter()
+            .find(|secret| secret.name == auth.secret)
+            .ok_or_else(|| {
+                failed(format!(
+                    "scenarios.json asks {} with the secret {}, which stack.json does not have",
+                    of.name, auth.secret
+                ))
+            })?;
+        let value = secret::read(&below(&self.root, &secret.source)).map_err(|error| {
+            failed(format!(
+                "the key of {} ({}) cannot be used: {error}",
+                of.name, secret.option
+            ))
+        })?;
+        String::from_utf8(value)
+            .ok()
+            .filter(|value| !value.contains(char::is_control))
+            .ok_or_else(|| {
+                failed(format!(
+                    "{} ({}) is no key for an HTTP header: it must be one line of text",
+                    secret.source.display(),
+                    secret.option
+                ))
+            })
     }
 }
 
@@ -694,10 +785,6 @@ fn transport(protocol: Protocol) -> Transport {
     }
 }
 
-fn locked() -> Trouble {
-    Trouble::Skipped("it asks for a password, which the scenario does not have".to_owned())
-}
-
 fn ended(done: &Finished) -> String {
     let said = if done.stderr.is_empty() {
         excerpt(&done.stdout, SHOWN)
@@ -712,15 +799,25 @@ fn ended(done: &Finished) -> String {
     format!("`{}` ended with {}: {said}", done.command, done.status)
 }
 
-fn contains(wanted: &str, text: &str) -> Seen {
-    if text.contains(wanted) {
-        Ok(())
-    } else {
-        Err(failed(format!(
-            "no {wanted:?} in the answer {:?}",
-            excerpt(text.as_bytes(), SHOWN)
-        )))
+/// Whether an answer has everything that is expected of it, and nothing that it must not have.
+fn answers(expected: &Expected, text: &str) -> Seen {
+    let shown = || excerpt(text.as_bytes(), SHOWN);
+    if let Some(missing) = expected
+        .contains
+        .iter()
+        .find(|wanted| !text.contains(wanted.as_str()))
+    {
+        return Err(failed(format!(
+            "no {missing:?} in the answer {:?}",
+            shown()
+        )));
     }
+    if let Some(lacks) = &expected.lacks
+        && text.contains(lacks.as_str())
+    {
+        return Err(failed(format!("{lacks:?} is in the answer {:?}", shown())));
+    }
+    Ok(())
 }
 
 /// Whether a text is as wanted; `what` names it in the message.
@@ -795,44 +892,6 @@ fn exchange(
         body: body.unwrap_or_default().as_bytes(),
     };
     aistack_probe::exchange(&request, limit, MOST).map_err(failed)
-}
-
-fn ask_http(
-    of: &Named,
-    request: &services::Request,
-    expect: &str,
-    purpose: Purpose,
-    bounds: &Bounds,
-) -> Seen {
-    let port = of
-        .service
-        .port(&request.port)
-        .ok_or_else(|| failed(format!("{} has no port {}", of.name, request.port)))?;
-    let url = format!("http://{}{}", port.reachable(), request.path);
-    let json = [("content-type".to_owned(), "application/json".to_owned())];
-    let headers = if request.body.is_some() {
-        &json[..]
-    } else {
-        &[]
-    };
-    let answer = exchange(
-        request.method,
-        &url,
-        headers,
-        request.body.as_deref(),
-        bounds.limit,
-    )?;
-    match (answer.status, purpose) {
-        (401 | 403, _) => Err(locked()),
-        // It is there from an earlier run.
-        (200..=299, _) | (409, Purpose::Write) => {
-            contains(expect, &String::from_utf8_lossy(&answer.body))
-        }
-        (status, _) => Err(failed(format!(
-            "answered status {status}: {}",
-            excerpt(&answer.body, SHOWN)
-        ))),
-    }
 }
 
 fn http(request: &Request, bounds: &Bounds) -> Seen {

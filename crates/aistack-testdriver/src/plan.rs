@@ -65,6 +65,15 @@ pub enum Verb {
     RestartNoWait,
 }
 
+/// What an answer must be like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// Texts that it has; none: any answer will do.
+    pub contains: Vec<String>,
+    /// A text that it does not have.
+    pub lacks: Option<String>,
+}
+
 /// What [`Deed::Ask`] is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
@@ -103,8 +112,8 @@ pub enum Deed {
         of: Named,
         /// How: one way after the other.
         ways: Vec<Way>,
-        /// What is in the answer; empty: anything.
-        expect: String,
+        /// What must be in the answer, and what must not.
+        expect: Expected,
         /// What for.
         purpose: Purpose,
     },
@@ -609,15 +618,18 @@ impl Ground<'_> {
                 .map_or(&[][..], |data| &data.checks);
             for check in checks {
                 let deed = match check.way() {
-                    _ if !check.quick && !self.destructive => Deed::Skip(
-                        "it writes, or depends on the defaults: for test stacks alone".to_owned(),
-                    ),
+                    _ if !check.quick && !self.destructive => {
+                        Deed::Skip("it writes: for test stacks alone".to_owned())
+                    }
                     Some(way) => {
                         Self::fits(&of, &way)?;
                         Deed::Ask {
                             of: of.clone(),
                             ways: vec![way],
-                            expect: check.expect.clone(),
+                            expect: Expected {
+                                contains: check.expect.clone(),
+                                lacks: check.lacks.clone(),
+                            },
                             purpose: Purpose::Check,
                         }
                     }
@@ -675,8 +687,14 @@ impl Ground<'_> {
                 continue;
             };
             let (ways, expect) = match purpose {
-                Purpose::Write => (marker.write.clone(), String::new()),
-                Purpose::Check => (vec![marker.read.clone()], marker.expect.clone()),
+                Purpose::Write => (marker.write.clone(), Expected::default()),
+                Purpose::Check => (
+                    vec![marker.read.clone()],
+                    Expected {
+                        contains: marker.expect.clone(),
+                        lacks: None,
+                    },
+                ),
             };
             for way in &ways {
                 Self::fits(&of, way)?;

@@ -1,4 +1,5 @@
-//! `scenarios.json`: what each service is asked, and its marker, as its `test.nix` says.
+//! `scenarios.json`: what each service is asked, and its marker, computed by its `test.nix` from the
+//! service's configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,10 +37,13 @@ pub struct Check {
     /// Or by a program in the container.
     #[serde(default)]
     pub exec: Option<Vec<String>>,
-    /// What is in the answer.
-    pub expect: String,
-    /// Whether it holds on any machine and changes nothing. One that writes, or that
-    /// depends on the defaults, is asked on test stacks alone.
+    /// Texts that must be in the answer: one, or a list.
+    #[serde(deserialize_with = "texts")]
+    pub expect: Vec<String>,
+    /// A text that must not be in the answer.
+    #[serde(default)]
+    pub lacks: Option<String>,
+    /// Whether it changes nothing. One that writes is asked on test stacks alone.
     #[serde(default = "quick")]
     pub quick: bool,
 }
@@ -57,8 +61,22 @@ pub struct Marker {
     pub write: Vec<Way>,
     /// How it is read.
     pub read: Way,
-    /// What is in the answer.
-    pub expect: String,
+    /// Texts that must be in the answer: one, or a list.
+    #[serde(deserialize_with = "texts")]
+    pub expect: Vec<String>,
+}
+
+fn texts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Texts {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Texts::deserialize(deserializer)? {
+        Texts::One(text) => vec![text],
+        Texts::Several(texts) => texts,
+    })
 }
 
 fn ways<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Way>, D::Error> {
@@ -98,6 +116,22 @@ pub struct Request {
     /// What is sent along, as JSON.
     #[serde(default)]
     pub body: Option<String>,
+    /// The key that the service asks for; none: it is open.
+    #[serde(default)]
+    pub auth: Option<Auth>,
+}
+
+/// A header that carries one of the service's secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Name of the secret in stack.json, which says the file that holds the value.
+    pub secret: String,
+    /// Name of the header.
+    pub header: String,
+    /// Text before the value, for instance `Bearer `.
+    #[serde(default)]
+    pub prefix: String,
 }
 
 impl Check {

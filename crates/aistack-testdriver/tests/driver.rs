@@ -7,6 +7,7 @@ mod common;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -864,11 +865,10 @@ fn a_harmless_step_needs_no_permission_and_one_that_could_change_does() {
     );
 }
 
-/// Asks of two services, one of which wants a password.
+/// Two services, one of which keeps nothing.
 fn service_data(machine: &Machine) {
     let well = answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nmodel");
-    let locked = answers("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
-    machine.stack(&[("locked", locked.port()), ("web", well.port())]);
+    machine.stack(&[("locked", well.port()), ("web", well.port())]);
     let http = json!({ "port": "http", "path": "/" });
     let data = json!({
         "web": {
@@ -888,8 +888,7 @@ fn service_data(machine: &Machine) {
             },
         },
         "locked": { "checks": [
-            { "name": "lists", "http": http, "expect": "model" },
-            { "name": "asks", "exec": ["echo", "NOAUTH Authentication required."], "expect": "x" },
+            { "name": "lists", "http": http, "expect": ["mo", "del"], "lacks": "x" },
         ] },
         "another": { "checks": [] },
     });
@@ -905,17 +904,16 @@ fn quick_asks_what_the_services_say_and_writes_nothing() {
     for words in [
         "web is healthy",
         "web lists",
-        "web writes: it writes, or depends on the defaults",
-        "locked lists: it asks for a password",
-        "locked asks: it asks for a password",
+        "web writes: it writes: for test stacks alone",
+        "locked lists",
     ] {
         assert!(out.contains(words), "{words}: {out}");
     }
-    assert!(out.ends_with("6 passed, 0 failed, 3 skipped\n"), "{out}");
+    assert!(out.ends_with("7 passed, 0 failed, 1 skipped\n"), "{out}");
     assert!(!machine.path("m").exists());
     machine.mark();
     let (_, out, _) = machine.outcome(&["run", "quick", "--destructive"]);
-    assert!(out.ends_with("7 passed, 0 failed, 2 skipped\n"), "{out}");
+    assert!(out.ends_with("8 passed, 0 failed, 0 skipped\n"), "{out}");
     let other = machine.write(
         "other.json",
         r#"{"web":{"checks":[{"name":"x","exec":["true"],"expect":"y"}]}}"#,
@@ -923,6 +921,147 @@ fn quick_asks_what_the_services_say_and_writes_nothing() {
     let (code, out, _) = machine.outcome(&["quick", "--scenarios", other.to_str().unwrap()]);
     assert_eq!(code, 1);
     assert!(out.contains("no \"y\" in the answer"), "{out}");
+}
+
+/// A server that wants `header: value`, and repeats what it was given.
+fn guarded(header: &'static str, value: &'static str) -> SocketAddr {
+    server(move |mut stream, request| {
+        let given = request
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find(|(name, _)| name.eq_ignore_ascii_case(header))
+            .map_or("", |(_, given)| given);
+        let (status, body) = if given == value {
+            ("200 OK", format!("model, asked by {given}"))
+        } else {
+            ("401 Unauthorized", String::new())
+        };
+        let length = body.len();
+        let answer = format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}");
+        drop(stream.write_all(answer.as_bytes()));
+    })
+}
+
+/// One service with a key, and a check that sends it as `auth` says.
+fn with_key(machine: &Machine, at: SocketAddr, auth: &Value, expect: &str) {
+    machine.services([(
+        "store",
+        json!({
+            "ports": [{
+                "name": "http", "protocol": "tcp", "address": "127.0.0.1", "host": at.port(),
+                "container": 80, "option": "services.aiStack.x.ports.http",
+            }],
+            "secrets": [{
+                "name": "local-ai-store-KEY", "source": machine.path("key"), "generate": false,
+                "option": "services.aiStack.store.secretEnv.KEY",
+            }],
+        }),
+    )]);
+    let mut http = json!({ "port": "http", "path": "/" });
+    if !auth.is_null() {
+        http["auth"] = auth.clone();
+    }
+    let data = json!({ "store": {
+        "checks": [{ "name": "lists", "http": http, "expect": expect }],
+        "marker": { "write": { "http": http }, "read": { "http": http }, "expect": expect },
+    } });
+    machine.write("scenarios.json", data.to_string());
+}
+
+fn key_file(machine: &Machine, value: &str) {
+    let path = machine.write("key", value);
+    fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn a_check_sends_the_declared_key() {
+    let machine = Machine::new();
+    let checks = json!([
+        { "checks": {} },
+        { "write-marker": {} },
+        { "read-marker": {} },
+    ]);
+    let bearer =
+        json!({ "secret": "local-ai-store-KEY", "header": "authorization", "prefix": "Bearer " });
+    let own = json!({ "secret": "local-ai-store-KEY", "header": "api-key" });
+    for (header, value, auth) in [
+        ("authorization", "Bearer sesame-1", &bearer),
+        ("api-key", "sesame-1", &own),
+    ] {
+        with_key(&machine, guarded(header, value), auth, "model");
+        key_file(&machine, "sesame-1\n");
+        let (code, out) = machine.steps(&checks);
+        assert_eq!(code, 0, "{header}: {out}");
+        assert!(out.ends_with("3 passed, 0 failed, 0 skipped\n"), "{out}");
+    }
+}
+
+#[test]
+fn a_service_that_refuses_is_a_failure_that_says_why() {
+    let machine = Machine::new();
+    let auth = json!({ "secret": "local-ai-store-KEY", "header": "api-key" });
+    let at = guarded("api-key", "sesame-1");
+    let failing = |auth: &Value, expect: &str| {
+        with_key(&machine, at, auth, expect);
+        let (code, out) = machine.steps(&json!([{ "checks": {} }]));
+        assert_eq!(code, 1, "{out}");
+        assert!(out.ends_with("0 passed, 1 failed, 0 skipped\n"), "{out}");
+        assert!(!out.contains("sesame"), "{out}");
+        out
+    };
+    let out = failing(&auth, "model");
+    assert!(
+        out.contains("the key of store (services.aiStack.store.secretEnv.KEY) cannot be used"),
+        "{out}"
+    );
+    assert!(out.contains("does not exist"), "{out}");
+
+    key_file(&machine, "sesame-2");
+    let out = failing(&auth, "model");
+    assert!(
+        out.contains("answered status 401: it refuses the key of the secret local-ai-store-KEY"),
+        "{out}"
+    );
+
+    let out = failing(&Value::Null, "model");
+    assert!(
+        out.contains("answered status 401: it asks for a key, and scenarios.json names none"),
+        "{out}"
+    );
+
+    let unknown = json!({ "secret": "local-ai-store-OTHER", "header": "api-key" });
+    let out = failing(&unknown, "model");
+    assert!(out.contains("which stack.json does not have"), "{out}");
+
+    key_file(&machine, "two\nlines");
+    let out = failing(&auth, "model");
+    assert!(out.contains("it must be one line of text"), "{out}");
+
+    // A server that repeats the key does not bring it into the report.
+    key_file(&machine, "sesame-1");
+    let out = failing(&auth, "another");
+    assert!(out.contains("asked by (the key)"), "{out}");
+}
+
+#[test]
+fn an_answer_must_lack_what_it_must_not_have() {
+    let machine = Machine::new();
+    let well = answers("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nmodel");
+    machine.stack(&[("web", well.port())]);
+    let http = json!({ "port": "http", "path": "/" });
+    let asked = |check: Value| {
+        machine.write(
+            "scenarios.json",
+            json!({ "web": { "checks": [check] } }).to_string(),
+        );
+        machine.steps(&json!([{ "checks": {} }]))
+    };
+    let (code, out) = asked(json!({ "name": "a", "http": http, "expect": "mod", "lacks": "del" }));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("\"del\" is in the answer"), "{out}");
+    let (code, out) = asked(json!({ "name": "a", "http": http, "expect": ["mod", "x"] }));
+    assert_eq!(code, 1, "{out}");
+    assert!(out.contains("no \"x\" in the answer"), "{out}");
 }
 
 #[test]

@@ -1,12 +1,20 @@
-{
+_: {
   checks = [
     {
-      name = "says how its parts are";
+      name = "reports its parts";
       http = {
         port = "http";
         path = "/health";
       };
-      expect = "status";
+      expect = [
+        "status"
+        "database"
+        "redis"
+        "ml_engine"
+        "pgvector"
+        "llama_cpp"
+        "federation"
+      ];
     }
   ];
 }

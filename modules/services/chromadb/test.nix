@@ -1,4 +1,4 @@
-{
+_: {
   marker = {
     write.http = {
       port = "http";

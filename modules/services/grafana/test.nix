@@ -1,7 +1,7 @@
-{
+_: {
   checks = [
     {
-      name = "its database is well";
+      name = "its database is healthy";
       http = {
         port = "http";
         path = "/api/health";

@@ -1,4 +1,6 @@
+{ cfg, lib, ... }:
 {
+  auth.secret = "LLAMA_API_KEY";
   checks = [
     {
       name = "embeds a text";
@@ -6,9 +8,17 @@
         port = "http";
         path = "/v1/embeddings";
         method = "POST";
-        body = "{\"input\":\"hi\"}";
+        body = builtins.toJSON { input = "hi"; };
       };
       expect = "embedding";
     }
-  ];
+  ]
+  ++ lib.optional cfg.metrics {
+    name = "offers metrics";
+    http = {
+      port = "http";
+      path = "/metrics";
+    };
+    expect = "llamacpp:";
+  };
 }

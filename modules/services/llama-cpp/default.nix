@@ -203,21 +203,26 @@ in
     in
     lib.optional (cfg.gpu.backend == "cpu" && mib != null && total != null && mib > total)
       "${option}: ${toString cfg.model} needs about ${toString mib} MiB with a context of ${toString cfg.contextSize} tokens, and this machine has ${toString total} MiB of memory. Take a smaller contextSize, a smaller model, or a stronger quantisation (`aistack fit` says what fits).";
-  metrics = {
-    port = "http";
-    path = "/metrics";
-    tokenVariable = "LLAMA_API_KEY";
-    panels = [
+  metrics =
+    { cfg, ... }:
+    if !cfg.metrics then
+      null
+    else
       {
-        title = "llama.cpp: tokens written each second";
-        expr = "llamacpp:predicted_tokens_seconds";
-      }
-      {
-        title = "llama.cpp: requests waiting";
-        expr = "llamacpp:requests_deferred";
-      }
-    ];
-  };
+        port = "http";
+        path = "/metrics";
+        tokenVariable = "LLAMA_API_KEY";
+        panels = [
+          {
+            title = "llama.cpp: tokens written each second";
+            expr = "llamacpp:predicted_tokens_seconds";
+          }
+          {
+            title = "llama.cpp: requests waiting";
+            expr = "llamacpp:requests_deferred";
+          }
+        ];
+      };
   engineRank = 2;
   openai =
     { cfg, ... }:

@@ -1,4 +1,6 @@
+{ cfg, lib, ... }:
 {
+  auth.secret = "LLAMA_API_KEY";
   checks = [
     {
       name = "completes a chat";
@@ -6,17 +8,25 @@
         port = "http";
         path = "/v1/chat/completions";
         method = "POST";
-        body = "{\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}],\"max_tokens\":4}";
+        body = builtins.toJSON {
+          messages = [
+            {
+              role = "user";
+              content = "hi";
+            }
+          ];
+          max_tokens = 4;
+        };
       };
       expect = "choices";
     }
-    {
-      name = "offers metrics";
-      http = {
-        port = "http";
-        path = "/metrics";
-      };
-      expect = "llamacpp:";
-    }
-  ];
+  ]
+  ++ lib.optional cfg.metrics {
+    name = "offers metrics";
+    http = {
+      port = "http";
+      path = "/metrics";
+    };
+    expect = "llamacpp:";
+  };
 }

@@ -1,4 +1,4 @@
-{
+_: {
   checks = [
     {
       name = "is ready";

@@ -1,7 +1,7 @@
-{
+_: {
   checks = [
     {
-      name = "says its version";
+      name = "states its version";
       http = {
         port = "http";
         path = "/api/status";

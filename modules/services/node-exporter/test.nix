@@ -1,4 +1,4 @@
-{
+_: {
   checks = [
     {
       name = "counts the machine's memory";

@@ -1,7 +1,7 @@
-{
+_: {
   checks = [
     {
-      name = "says that it is well";
+      name = "reports that it is healthy";
       http = {
         port = "http";
         path = "/health";

@@ -1,3 +1,4 @@
+{ cfg, lib, ... }:
 let
   put = path: body: {
     http = {
@@ -9,6 +10,10 @@ let
   };
 in
 {
+  auth = {
+    secret = "QDRANT__SERVICE__API_KEY";
+    header = "api-key";
+  };
   # A point, in a collection for it.
   marker = {
     write = [
@@ -56,5 +61,13 @@ in
       };
       expect = "app_info";
     }
-  ];
+  ]
+  ++ map (name: {
+    name = "has the collection ${name}";
+    http = {
+      port = "http";
+      path = "/collections/${name}";
+    };
+    expect = "\"size\":${toString cfg.collections.${name}.size}";
+  }) (lib.attrNames cfg.collections);
 }

@@ -2,7 +2,8 @@
 let
   inherit (lib) mkOption types;
 
-  passwordInContainer = "/run/secrets/redis-password";
+  parts = import ./parts.nix { inherit lib; };
+  inherit (parts) passwordInContainer;
 in
 {
   description = "cache and queue";
@@ -19,8 +20,14 @@ in
   };
   readOnlyRoot = true;
   probe.redis.port = "redis";
-  # Also well without the password: NOAUTH is an answer.
-  healthCommand = _: "redis-cli ping | grep -qE 'PONG|NOAUTH'";
+  # A server that still loads its data answers LOADING, and is not healthy yet.
+  healthCommand =
+    { cfg, lib, ... }:
+    builtins.toJSON [
+      "sh"
+      "-c"
+      "${lib.escapeShellArgs (parts.client cfg [ "ping" ])} | grep -q PONG"
+    ];
   startTimeout = 120;
   resources.memory = "2g";
   options = {
@@ -56,35 +63,20 @@ in
     lib.optionalAttrs (cfg.passwordFile != null) { ${passwordInContainer} = cfg.passwordFile; };
   command =
     { cfg, lib, ... }:
-    let
-      server = [
-        "redis-server"
-        "--dir"
-        "/data"
-        "--appendonly"
-        "yes"
-        "--appendfsync"
-        "everysec"
-        "--save"
-        "900 1 300 10 60 10000"
-        "--maxmemory-policy"
-        cfg.evictionPolicy
-      ]
-      ++ lib.optionals (cfg.maxMemory != null) [
-        "--maxmemory"
-        cfg.maxMemory
-      ]
-      ++ cfg.extraArgs;
-    in
     if cfg.passwordFile == null then
-      server
+      parts.server cfg
     else
-      # The server reads the password as configuration from its standard input: an
-      # argument would show in the list of processes, a file would need a writable place.
+      # The server reads the password as configuration from its standard input: an argument
+      # would show in the list of processes, a file would need a writable place. `exec` leaves
+      # the server as the first process, which a stop's SIGTERM must reach; a pipe would leave
+      # a shell there, and `<(...)` a child that nobody reaps. It goes through the image's
+      # entry point, which adds the modules when its first word is `redis-server`
+      # (redis/docker-library-redis, debian/docker-entrypoint.sh); `-` stands first because
+      # the server takes it as the first or the last argument only (redis, src/server.c).
       [
-        "sh"
+        "bash"
         "-c"
-        "(echo -n 'requirepass '; cat ${passwordInContainer}; echo) | exec ${lib.escapeShellArgs server} -"
+        "exec docker-entrypoint.sh redis-server - ${lib.escapeShellArgs (lib.tail (parts.server cfg))} <<<\"requirepass $(cat ${passwordInContainer})\""
       ];
   authenticated = { cfg, ... }: cfg.passwordFile != null;
   authHint = "set passwordFile to the path of a file with a password";

@@ -1,12 +1,13 @@
+{ cfg, ... }:
 {
   checks = [
     {
-      name = "says what it serves";
+      name = "serves the declared model";
       http = {
         port = "http";
         path = "/info";
       };
-      expect = "model_id";
+      expect = toString cfg.model;
     }
   ];
 }

@@ -1,4 +1,6 @@
+{ cfg, ... }:
 {
+  auth.secret = "VLLM_API_KEY";
   checks = [
     {
       name = "lists its model";
@@ -6,7 +8,7 @@
         port = "http";
         path = "/v1/models";
       };
-      expect = "data";
+      expect = toString (if cfg.servedModelName == null then cfg.model else cfg.servedModelName);
     }
   ];
 }
