@@ -7,11 +7,14 @@
 
 pub mod command;
 pub mod directory;
+pub mod file;
 pub mod journal;
+pub mod lock;
 pub mod podman;
 pub mod scope;
 pub mod secret;
 pub mod sockets;
 pub mod sqlite;
 pub mod systemd;
+pub mod trusted;
 pub mod users;

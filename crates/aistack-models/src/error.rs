@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use aistack_host::command::CommandError;
 use aistack_host::directory::DirectoryError;
+use aistack_host::lock::LockError;
 use aistack_host::secret::SecretError;
+use aistack_host::trusted::TrustError;
 
 /// Why a model could not be brought to its place.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +56,15 @@ pub enum FetchError {
     /// The folder of the target can't serve.
     #[error("the folder of the model can't be used: {0} (create it, or change {1}.path)")]
     Folder(DirectoryError, String),
+    /// The folder of the target can be changed by another account.
+    #[error(
+        "the folder of the model is not safe for root to write to: {0} (or change {1}.path, or \
+         fetch the model in the scope of that account)"
+    )]
+    Unsafe(TrustError, String),
+    /// Another process has the lock, or the lock's file is another account's.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// This user can't write there.
     #[error(
         "{} cannot be written: {cause}; it must be writable by the user id {uid}, which runs this",

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::{directory, secret};
+use aistack_host::{directory, secret, trusted, users};
 use aistack_stack::Model;
 
 use crate::curl::{Curl, Request, Verdict};
@@ -31,6 +31,8 @@ pub struct Settings {
     pub connect: Duration,
     /// How long less than 1 KiB a second may come, in whole seconds.
     pub stall: Duration,
+    /// How long another process that fetches the model may bring nothing new.
+    pub patience: Duration,
     /// The value of `PATH`, to find curl.
     pub path: Option<OsString>,
 }
@@ -69,10 +71,13 @@ pub fn fetch(
     // take the model, and hide it when the disk comes.
     directory::examine(folder, None)
         .map_err(|error| FetchError::Folder(error, model.option.clone()))?;
-    let partial = Partial::lock(&partial_path(name, model), &mut || {
-        say(&format!(
-            "{name}: another process fetches it; waiting for that"
-        ));
+    if users::effective_uid() == 0 {
+        trusted::directory(folder)
+            .map_err(|error| FetchError::Unsafe(error, model.option.clone()))?;
+    }
+    let path = partial_path(name, model);
+    let partial = Partial::lock(&path, settings.patience, &mut |holder| {
+        say(&format!("{name}: {holder} fetches it; waiting for that"));
     })?;
     // Who had the lock until now may have brought it, whether we waited or came just after.
     match there(model).transpose() {
@@ -94,10 +99,8 @@ pub fn fetch(
     match job.run() {
         Ok(()) => {
             let file = job.partial.place(&model.path)?;
-            if let Ok(data) = file.metadata() {
-                // Without a stamp it is read once more, that is all.
-                drop(Stamp::new(&model.sha256, &data).write(&model.path));
-            }
+            // Without a stamp it is read once more, that is all.
+            drop(Stamp::new(&model.sha256, &file).map(|stamp| stamp.write(&model.path)));
             Ok(Fetched::Downloaded)
         }
         Err(error) => {
@@ -109,12 +112,12 @@ pub fn fetch(
 
 /// How the file is there; none when nothing is.
 fn there(model: &Model) -> Result<Option<Fetched>, FetchError> {
-    let Some((file, data)) = look(&model.path)? else {
+    let Some(file) = look(&model.path)? else {
         return Ok(None);
     };
-    let (seen, how) = match Stamp::of(&model.path, &data) {
+    let (seen, how) = match Stamp::of(&model.path, &file) {
         Some(stamp) => (stamp.sha256, Fetched::Known),
-        None => (read(&model.path, file, &data)?, Fetched::Verified),
+        None => (read(&model.path, file)?, Fetched::Verified),
     };
     if seen == model.sha256 {
         return Ok(Some(how));

@@ -8,9 +8,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use aistack_host::lock::{self, Patience};
 use aistack_host::users;
-use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat_with};
+use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
@@ -31,9 +33,16 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Opens or makes the file and locks it; `waiting` is called once when
-    /// another process has the lock.
-    pub fn lock(path: &Path, waiting: &mut dyn FnMut()) -> Result<Self, FetchError> {
+    /// Opens or makes the file and locks it; `waiting` is called once, with the name of
+    /// the process that has the lock. That one is waited for as long as the file grows
+    /// at least once within `patience`.
+    ///
+    /// The file is for its owner alone (0600): whoever may open it may lock it.
+    pub fn lock(
+        path: &Path,
+        patience: Duration,
+        waiting: &mut dyn FnMut(&str),
+    ) -> Result<Self, FetchError> {
         let failed = |cause| unwritable(path, cause);
         let mut waited = false;
         for _ in 0..ROUNDS {
@@ -42,22 +51,24 @@ impl Partial {
                 .write(true)
                 .create(true)
                 .truncate(false)
-                .mode(0o644)
-                // A link that somebody laid there must not lead the download elsewhere.
-                .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+                .mode(0o600)
+                // A link that somebody laid there must not lead the download elsewhere,
+                // and a pipe must not block.
+                .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
                 .open(path)
                 .map_err(failed)?;
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::WOULDBLOCK) => {
+            lock::claim(&file, path, users::effective_uid())?;
+            lock::wait(
+                &file,
+                path,
+                &mut Patience::Growing(patience),
+                &mut |holder| {
                     if !waited {
-                        waiting();
+                        waiting(holder);
                     }
                     waited = true;
-                    flock(&file, FlockOperation::LockExclusive)
-                }
-                other => other,
-            }
-            .map_err(|error| failed(error.into()))?;
+                },
+            )?;
             let held = file.metadata().map_err(failed)?;
             let at_path = path.symlink_metadata();
             if at_path.is_ok_and(|there| (there.dev(), there.ino()) == (held.dev(), held.ino())) {

@@ -1,9 +1,10 @@
 //! What is there of a model.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aistack_host::file::{self, ReadError};
 use aistack_stack::Model;
 use sha2::{Digest, Sha256};
 
@@ -42,7 +43,7 @@ pub enum State {
 #[must_use]
 pub fn state(name: &str, model: &Model) -> State {
     match look(&model.path) {
-        Ok(Some((_, data))) => match Stamp::of(&model.path, &data) {
+        Ok(Some(file)) => match Stamp::of(&model.path, &file) {
             Some(stamp) => judge(stamp.sha256, &model.sha256),
             None => State::Present { verified: false },
         },
@@ -54,7 +55,7 @@ pub fn state(name: &str, model: &Model) -> State {
 #[must_use]
 pub fn verify(name: &str, model: &Model) -> State {
     match look(&model.path) {
-        Ok(Some((file, data))) => match read(&model.path, file, &data) {
+        Ok(Some(file)) => match read(&model.path, file) {
             Ok(seen) => judge(seen, &model.sha256),
             Err(error) => State::Unusable {
                 why: error.to_string(),
@@ -90,52 +91,51 @@ pub fn partial_path(name: &str, model: &Model) -> PathBuf {
 }
 
 /// The file at `path`, opened; none when nothing is there.
-pub fn look(path: &Path) -> Result<Option<(File, Metadata)>, FetchError> {
+pub fn look(path: &Path) -> Result<Option<File>, FetchError> {
     let unreadable = |cause| FetchError::Unreadable {
         path: path.to_owned(),
         cause,
     };
-    let data = match path.metadata() {
-        Ok(data) => data,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return match std::fs::read_link(path) {
+    match file::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(ReadError::NoFile(_)) => Err(FetchError::NoFile {
+            path: path.to_owned(),
+        }),
+        Err(error) => match io::Error::from(error) {
+            error if error.kind() == io::ErrorKind::NotFound => match std::fs::read_link(path) {
                 Ok(target) => Err(FetchError::Dangling {
                     path: path.to_owned(),
                     target,
                 }),
                 Err(_) => Ok(None),
-            };
-        }
-        // A file in the place of the folder: the folder's error says it better.
-        Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Ok(None),
-        Err(error) => return Err(unreadable(error)),
-    };
-    // Before it is opened: opening a pipe would wait for a writer.
-    if !data.is_file() {
-        return Err(FetchError::NoFile {
-            path: path.to_owned(),
-        });
+            },
+            // A file in the place of the folder: the folder's error says it better.
+            error if error.kind() == io::ErrorKind::NotADirectory => Ok(None),
+            // A socket can't be opened.
+            error if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+                Err(FetchError::NoFile {
+                    path: path.to_owned(),
+                })
+            }
+            error => Err(unreadable(error)),
+        },
     }
-    let file = File::open(path).map_err(unreadable)?;
-    let data = file.metadata().map_err(unreadable)?;
-    Ok(Some((file, data)))
 }
 
 /// The file's hash, by reading it; remembered where that is possible.
-pub fn read(path: &Path, mut file: File, data: &Metadata) -> Result<String, FetchError> {
+pub fn read(path: &Path, mut file: File) -> Result<String, FetchError> {
     let unreadable = |cause| FetchError::Unreadable {
         path: path.to_owned(),
         cause,
     };
+    let before = Stamp::new("", &file);
     let mut digest = Sha256::new();
     hash::feed(&mut digest, &mut file).map_err(unreadable)?;
     let seen = hash::text(digest);
-    let stamp = Stamp::new(&seen, data);
     // Not when it changed while it was read. Who may not write there (a folder of
     // another user's) has it read again next time.
-    if file
-        .metadata()
-        .is_ok_and(|now| Stamp::new(&seen, &now) == stamp)
+    if let (Some(before), Some(stamp)) = (before, Stamp::new(&seen, &file))
+        && stamp.is_of_same(&before)
     {
         drop(stamp.write(path));
     }

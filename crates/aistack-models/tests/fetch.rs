@@ -237,6 +237,7 @@ fn settings() -> Settings {
         wait: Duration::from_millis(10),
         connect: Duration::from_secs(5),
         stall: Duration::from_secs(1),
+        patience: Duration::from_secs(5),
         path: std::env::var_os("PATH"),
     }
 }
@@ -629,6 +630,70 @@ fn two_at_once_fetch_it_once() {
     assert_eq!(downloads, 1);
     assert_eq!(server.requests().len(), 1);
     assert_eq!(place.names(), [".m.gguf.sha256", "m.gguf"]);
+}
+
+#[test]
+fn a_process_that_holds_the_lock_and_brings_nothing_is_named() {
+    let place = Place::nowhere();
+    let partial = place.path(".m.partial");
+    let held = fs::File::create(&partial).unwrap();
+    held.lock().unwrap();
+    let mut settings = settings();
+    settings.patience = Duration::from_millis(300);
+    let mut said = Vec::new();
+    let error = fetch("m", &place.model, &settings, &mut |line| {
+        said.push(line.to_owned());
+    })
+    .unwrap_err();
+    let me = format!("process {}", std::process::id());
+    assert!(said[0].contains(&me), "{said:?}");
+    assert!(
+        matches!(error, FetchError::Lock(_)) && error.to_string().contains(&me),
+        "{error}"
+    );
+}
+
+#[test]
+fn another_account_can_neither_lock_a_download_nor_lead_root_elsewhere() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    if aistack_host::users::effective_uid() != 0 {
+        eprintln!("\nSKIP only root can act as another account");
+        return;
+    }
+    let server = Server::new(|_, mut stream| {
+        // Some of it, and then nothing for a while.
+        let _ = std::io::Write::write_all(
+            &mut stream,
+            b"HTTP/1.1 200 OK\r\nContent-Length: 3000000\r\n\r\nsome",
+        );
+        thread::sleep(Duration::from_secs(3));
+    });
+    let place = Place::new(server.address);
+    fs::set_permissions(place.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let partial = place.path(".m.partial");
+    fs::write(&partial, "so").unwrap();
+    fs::set_permissions(&partial, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(place.fetch());
+    let data = partial.metadata().unwrap();
+    assert_eq!(data.permissions().mode() & 0o777, 0o600);
+    let attack = std::process::Command::new("flock")
+        .args(["--nonblock".as_ref(), partial.as_os_str(), "true".as_ref()])
+        .uid(2001)
+        .gid(2001)
+        .output()
+        .unwrap();
+    assert!(!attack.status.success(), "{attack:?}");
+
+    // A folder of eve's, who leads root to another one.
+    let victim = tempfile::tempdir().unwrap();
+    symlink(victim.path(), place.path("link")).unwrap();
+    chown(place.path(""), Some(2001), Some(2001)).unwrap();
+    let mut through = Place::new(server.address);
+    through.model.path = place.path("link/m.gguf");
+    let error = through.fetch().0.unwrap_err();
+    assert!(matches!(error, FetchError::Unsafe(..)), "{error}");
+    assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0);
 }
 
 #[test]

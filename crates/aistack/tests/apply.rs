@@ -62,6 +62,28 @@ fn the_first_run_records_what_runs_and_restarts_nothing() {
 }
 
 #[test]
+fn the_lock_is_closed_to_other_accounts_and_its_holder_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    assert_eq!(apply(&machine, &two("one", "one"), &[]).0, 0);
+    let lock = machine.path("run/applied.lock");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&lock), 0o600);
+    assert_eq!(mode(lock.parent().unwrap()), 0o700);
+
+    let held = fs::File::open(&lock).unwrap();
+    held.lock().unwrap();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(500));
+        drop(held);
+    });
+    let (code, _, err) = apply(&machine, &two("one", "one"), &[]);
+    assert_eq!(code, 0, "{err}");
+    let me = format!("is locked by process {} (", std::process::id());
+    assert!(err.contains(&me), "{err}");
+}
+
+#[test]
 fn only_what_changed_is_restarted() {
     let machine = Machine::new();
     apply(&machine, &two("one", "one"), &[]);

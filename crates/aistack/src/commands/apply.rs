@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use aistack_host::podman::Podman;
 use aistack_host::systemd::{Systemctl, UnitState};
 use aistack_host::users;
+use aistack_host::{file, lock};
 use aistack_stack::{Scope, Service};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,8 @@ pub struct Args {
 }
 
 const RECORD_SCHEMA: u64 = 1;
+/// The largest record that is read, in bytes; a real one has some kilobytes.
+const MAX_RECORD: u64 = 8 * 1024 * 1024;
 
 /// The declarations that the running containers were started with.
 #[derive(Debug, Serialize, Deserialize)]
@@ -65,7 +69,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
     let _lock = if args.dry_run {
         None
     } else {
-        Some(lock(&record_path)?)
+        Some(lock(&record_path, args.record.is_none())?)
     };
     let recorded = read_record(&record_path);
     let apply = Apply {
@@ -77,18 +81,24 @@ pub fn run(args: &Args) -> Result<Verdict> {
     apply.run(recorded, &record_path)
 }
 
-/// The lock beside the record, held as long as the file is open.
-fn lock(record: &Path) -> Result<fs::File> {
+/// How long another `aistack apply` may take. It holds the lock while images are
+/// downloaded, which on a slow line takes its time.
+const PATIENCE: Duration = Duration::from_hours(1);
+
+/// The lock next to the record, held as long as the file is open.
+fn lock(record: &Path, own_folder: bool) -> Result<fs::File> {
+    if own_folder && let Some(folder) = record.parent() {
+        lock::private_folder(folder)?;
+    }
     let path = record.with_extension("lock");
-    let taken = || -> io::Result<fs::File> {
-        if let Some(directory) = path.parent() {
-            fs::create_dir_all(directory)?;
-        }
-        let file = fs::File::create(&path)?;
-        file.lock()?;
-        Ok(file)
+    let waiting = &mut |holder: &str| {
+        eprintln!(
+            "aistack: {} is locked by {holder}; waiting for it, at most {} min",
+            path.display(),
+            PATIENCE.as_secs() / 60
+        );
     };
-    taken().with_context(|| format!("{} cannot be locked", path.display()))
+    Ok(lock::take(&path, PATIENCE, waiting)?)
 }
 
 fn default_record(scope: Scope) -> PathBuf {
@@ -105,9 +115,9 @@ fn default_record(scope: Scope) -> PathBuf {
 /// None: nothing was recorded since boot. An unusable record is as good as none:
 /// the running services are then taken for current, which restarts nothing.
 fn read_record(path: &Path) -> Option<BTreeMap<String, String>> {
-    let text = match fs::read(path) {
+    let text = match file::read(path, MAX_RECORD) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) if error.is_missing() => return None,
         Err(error) => {
             eprintln!(
                 "aistack: {} cannot be read: {error}; no service is restarted for a change before now",

@@ -116,6 +116,10 @@ pub fn run(args: &Args) -> Result<Verdict> {
     }
 }
 
+/// How long another `aistack model fetch` of the same model may bring nothing new: longer
+/// than all of its own attempts in a row.
+const PATIENCE: Duration = Duration::from_mins(15);
+
 fn run_fetch(args: &FetchArgs) -> Result<Verdict> {
     let loaded = select::load(&args.stack)?;
     loaded.check_owner()?;
@@ -125,6 +129,7 @@ fn run_fetch(args: &FetchArgs) -> Result<Verdict> {
         wait: args.wait,
         connect: args.connect_timeout,
         stall: args.stall_timeout,
+        patience: PATIENCE,
         path: search_path(),
     };
     let path = model.path.display();
