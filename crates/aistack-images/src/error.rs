@@ -37,6 +37,38 @@ pub enum LockError {
     },
 }
 
+/// Why a contract can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ContractError {
+    /// It can't be read.
+    #[error("{} cannot be read: {cause}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It isn't a contract.
+    #[error(
+        "{} is not an image contract: {cause}; docs/schemas/image-contract.schema.json has the fields",
+        path.display()
+    )]
+    Shape {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        cause: serde_json::Error,
+    },
+    /// It is of another version.
+    #[error("{} has schema {seen}, and this version reads schema 1", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        seen: u64,
+    },
+}
+
 /// Why a registry did not give what was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {

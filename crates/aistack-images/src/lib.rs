@@ -1,17 +1,21 @@
 //! The lock of the container images, and images for machines without a network.
 //!
 //! [`Lock`] is `pkgs/images.json`. [`Skopeo`] asks registries through the real
-//! `skopeo`. [`Bundler`] writes archives of images into a folder with a
+//! `skopeo`. [`Contract`] is what upstream's image is said to be. [`Bundler`] writes archives of images into a folder with a
 //! `bundle.json`, which [`Bundle`] reads on the other machine.
 
 mod bundle;
+mod config;
+mod contract;
 mod error;
 mod lock;
 mod manifest;
 mod skopeo;
 
 pub use bundle::{ARCHIVES, Archive, Bundle, Bundler, Made};
-pub use error::{BundleError, LockError, RegistryError};
+pub use config::{Config, Difference};
+pub use contract::{Contract, Pid1};
+pub use error::{BundleError, ContractError, LockError, RegistryError};
 pub use lock::{Entry, Lock};
 pub use manifest::Manifest;
 pub use skopeo::{Raw, Skopeo};

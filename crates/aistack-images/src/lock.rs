@@ -22,6 +22,10 @@ pub struct Entry {
     pub tag: Option<String>,
     /// `sha256:` and 64 hexadecimal digits; none: pinned by its tag only.
     pub digest: Option<String>,
+    /// The image's contract, `pkgs/contracts/<this>.json`; none: the one named like
+    /// the entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
 }
 
 /// `pkgs/images.json`. The order of the file is kept.

@@ -10,14 +10,15 @@ snapshot_refs() {
     for d; do jq -r '.services[].image.reference' "$d/stack.json"; done | sed 's/@sha256:.*//' | sort -u
 }
 
-# kind_of REFERENCE - folder below images/ that stands for it, and whether it is a real server.
+# kind_of REFERENCE - folder below images/ that stands for it, whether it is a real server, and the
+# name of the image's contract (`-`: none).
 kind_of() {
-    local name=$1 glob kind real
+    local name=$1 glob kind real contract
     name=${name%@*}
     [[ ${name##*/} != *:* ]] || name=${name%:*}
-    while read -r glob kind real; do
+    while read -r glob kind real contract; do
         # shellcheck disable=SC2053 # a glob on purpose
-        [[ $glob != '#'* && $name == $glob ]] && echo "$kind $real" && return
+        [[ $glob != '#'* && $name == $glob ]] && echo "$kind $real ${contract:--}" && return
     done <"$RIG/images/kinds"
     die "no image here for $1: give it a line in tests/runtime/images/kinds"
 }
@@ -30,6 +31,12 @@ kinds_of() { # SNAPSHOT…
     done < <(snapshot_refs "$@") | sort -u
 }
 
+contract_of() { # KIND - the file of its contract, if it has one
+    local name
+    name=$(awk -v kind="$1" '$1 !~ /^#/ && $2 == kind {print $4; exit}' "$RIG/images/kinds")
+    case $name in '' | -) ;; *) echo "$REPO/pkgs/contracts/$name.json" ;; esac
+}
+
 tree_of() { sed -n 's|^FROM localhost/rig/||p' "$RIG/images/$1/Containerfile"; } # KIND
 image_trees() {
     local kind
@@ -39,9 +46,11 @@ tree_packages() { sed -n 's/^packages=//p' "$RIG/images/trees/$1" | tr , ' '; }
 image_tree() { echo "$CACHE/tree-$1-$(key "$IMAGE_SUITE" "$RIG/lib/trees.sh" "$RIG/images/trees/$1")"; }
 
 image_store() { # SNAPSHOT…
-    local kind files=()
+    local kind contract files=()
     for kind in $(kinds_of "$@"); do
         files+=("$(image_tree "$(tree_of "$kind")")" "$RIG/images/$kind"/*)
+        contract=$(contract_of "$kind")
+        [ -z "$contract" ] || files+=("$contract" "$RIG/lib/contract.py")
     done
     # shellcheck disable=SC2046 # one word a reference
     echo "$CACHE/store-$(key "$SUITE" "$RIG/lib/stores.sh" "$RIG/images/kinds" "$RIG/images/standin" \

@@ -44,7 +44,7 @@ make_image_store() { # STORE SNAPSHOT…
 }
 
 fill_store() { # exec|user ROOT SNAPSHOT…
-    local who=$1 to=$2 podman tree kind ref tags context
+    local who=$1 to=$2 podman tree kind ref tags context contract
     shift 2
     podman=(env CONTAINERS_STORAGE_CONF=/dev/null podman --storage-driver overlay --root "/usr/lib/rig-images/$to")
     for tree in $(image_trees "$@"); do
@@ -59,6 +59,9 @@ fill_store() { # exec|user ROOT SNAPSHOT…
         context=context/$to-$kind
         cp -r "$RIG/images/$kind" "$RIG_STORE/$context"
         cp "$RIG/images/standin" "$RIG_STORE/$context/"
+        # User, folders, entry point and missing programs as in the real image.
+        contract=$(contract_of "$kind")
+        [ -z "$contract" ] || "$RIG/lib/contract.py" lines "$(basename "$contract" .json)" >>"$RIG_STORE/$context/Containerfile"
         "$RIG/machine" "$who" "${podman[@]}" build -q --pull=never --network=none "${tags[@]}" \
             "/usr/lib/rig-images/$context" >/dev/null
     done

@@ -399,6 +399,7 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
                     name: old.name.clone(),
                     tag: Some(tag),
                     digest: Some(raw.digest),
+                    contract: old.contract.clone(),
                 };
                 if new == old {
                     println!("{name}: {} is up to date", pin(&old));
