@@ -21,7 +21,7 @@ load_manifest() { # SNAPSHOT
         SERVICES+=("$s")
         # shellcheck disable=SC2034 # for the sections and run
         UNIT[$s]=$unit REFERENCE[$s]=$ref
-        read -r kind real < <(kind_of "$ref")
+        read -r kind real _ < <(kind_of "$ref")
         KIND[$s]=$real
         : "$kind"
     done < <(jq -r '.services | to_entries[] | [.key, .value.unit, .value.image.reference] | @tsv' "$1/stack.json")
