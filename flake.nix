@@ -170,7 +170,10 @@
       colmenaHive = colmena.lib.makeHive {
         meta = {
           description = "Engines on one host, data services on another";
-          nixpkgs = pkgsFor.x86_64-linux;
+          # Colmena reads `system` of it, which nixpkgs is about to remove (pkgs/top-level/aliases.nix).
+          nixpkgs = pkgsFor.x86_64-linux // {
+            system = "x86_64-linux";
+          };
         };
         defaults.imports = [ self.nixosModules.default ];
         inference = {
@@ -197,9 +200,12 @@
             inherit (pkgs)
               lib
               curl
+              hwdata
               makeBinaryWrapper
+              python3
               skopeo
               ;
+            flakeReference = "github:aistack-nix/aistack";
             craneLib = craneLib pkgs;
           };
         # What each example host and home renders to: name -> file -> text.

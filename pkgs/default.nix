@@ -4,7 +4,11 @@
   craneLib,
   lib,
   curl,
+  # Where `aistack init` says that the new flake gets aistack from.
+  flakeReference,
+  hwdata,
   makeBinaryWrapper,
+  python3,
   skopeo,
 }:
 let
@@ -58,7 +62,12 @@ in
     common
     // {
       inherit cargoArtifacts;
-      cargoExtraArgs = "-p aistack -p aistack-testdriver";
+      # In the place of crane's own, which is --locked.
+      cargoExtraArgs = "--locked -p aistack -p aistack-testdriver";
+      # Compiled in. The folder that Nix builds in is gone afterwards, and a NixOS system has no
+      # list of PCI ids unless somebody installs it.
+      AISTACK_FLAKE = flakeReference;
+      AISTACK_PCI_IDS = "${hwdata}/share/hwdata/pci.ids";
       doCheck = false; # `checks` runs the tests
       nativeBuildInputs = [ makeBinaryWrapper ];
       # The programs that fetch models and copy images. Those in PATH come first, so that
@@ -98,6 +107,7 @@ in
         # Tests that find no docker-registry or podman say so.
         nativeBuildInputs = [
           curl
+          python3
           skopeo
         ];
       }

@@ -2,6 +2,11 @@
 {
   imports = [ ../../hosts/optimizer/stack.nix ];
 
+  services.aiStack.verify = {
+    enable = true;
+    rollback = true;
+  };
+
   home = {
     username = "ai";
     homeDirectory = "/home/ai";

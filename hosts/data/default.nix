@@ -5,6 +5,11 @@
   services.aiStack = {
     enable = true;
     address = "0.0.0.0";
+    # Deployed from afar: what does not come up is taken back.
+    verify = {
+      enable = true;
+      rollback = true;
+    };
     postgres = {
       enable = true;
       openFirewall = true;

@@ -22,6 +22,10 @@ let
   user = config.home.username;
   account = if osConfig == null then null else osConfig.users.users.${user} or null;
 
+  # The one that Home Manager was told of, else that of the package set: a user's systemd need
+  # not have it in its PATH.
+  nix = if (config.nix.package or null) != null then config.nix.package else pkgs.nix;
+
   named =
     kind:
     mapAttrs' (file: nameValuePair (lib.removeSuffix kind file)) (
@@ -48,14 +52,23 @@ in
           inherit user;
           manifestPath = "${config.xdg.configHome}/${manifestFile}";
         };
-        verify.rollbackCommand = toString (
-          pkgs.writeShellScript "local-ai-rollback" ''
-            set -eu
-            profile=''${XDG_STATE_HOME:-$HOME/.local/state}/nix/profiles/home-manager
-            nix-env --profile "$profile" --rollback
-            exec systemd-run --user --collect --unit=local-ai-rollback-switch "$profile/activate"
-          ''
-        );
+        verify.rollbackScript = ''
+          set -eu
+          # A user's systemd has another PATH on each distribution.
+          PATH=$PATH:/run/current-system/sw/bin:/usr/bin:/bin
+          state=''${XDG_STATE_HOME:-$HOME/.local/state}
+          profile=$state/nix/profiles/home-manager
+          # What was activated last: Home Manager, home-environment.nix, `current-home`.
+          running=$state/home-manager/gcroots/current-home
+          # An activation that ended before it set the profile leaves the generation before there.
+          if [ ! -e "$running" ] || [ "$(readlink -f "$profile")" = "$(readlink -f "$running")" ]; then
+            ${nix}/bin/nix-env --profile "$profile" --rollback
+          else
+            echo "the profile is not what runs: back to the profile"
+          fi
+          # In a unit of its own: the activation stops and starts the one that found the fault.
+          exec systemd-run --user --collect --unit=local-ai-rollback-switch "$profile/activate"
+        '';
       };
 
       assertions = [
@@ -86,9 +99,13 @@ in
 
       # Lingering, subordinate ids and pasta, which only the system can give: said before
       # anything is written, and not fatal, because the rest of the home is not concerned.
-      home.activation.aistackPreflight = lib.hm.dag.entryBefore [ "writeBoundary" ] ''
-        ${cfg.package}/bin/aistack check --preflight || true
-      '';
+      # As part of a NixOS system the assertions above have said it, and an activation at boot
+      # runs before the user's systemd does.
+      home.activation.aistackPreflight = mkIf (osConfig == null) (
+        lib.hm.dag.entryBefore [ "writeBoundary" ] ''
+          ${cfg.package}/bin/aistack check --preflight || true
+        ''
+      );
 
       systemd.user = {
         tmpfiles.rules = [

@@ -35,6 +35,8 @@ let
     else
       { };
 
+  firewalld = config.networking.firewall.backend or "iptables" == "firewalld";
+
   usesDevices =
     home:
     lib.any (s: s.gpu != null && lib.any (lib.hasPrefix "/dev/") s.gpu.devices) (
@@ -97,6 +99,10 @@ in
         ];
       }) homes;
       virtualisation.podman.enable = mkDefault true;
+      # Each rootless network waits up to 90 s for this target (podman-systemd.unit(5),
+      # podman-user-wait-network-online.service), and since 25.05 nothing in NixOS wants it:
+      # nixpkgs PR 365809.
+      systemd.targets.network-online.wantedBy = [ "multi-user.target" ];
     })
 
     # A clash between a user's stack and the system concerns the host even where the
@@ -110,6 +116,26 @@ in
         ++ import ./foreign.nix { inherit config lib; };
     })
 
+    # The same for firewalld, which has zones in the place of rules for one interface:
+    # nixpkgs, nixos/modules/services/networking/firewall-firewalld.nix.
+    (lib.optionalAttrs (options.services ? firewalld) {
+      services.firewalld.zones = mkIf (cfg.enable && firewalld) {
+        ${cfg.network} = {
+          interfaces = [ cfg.network ];
+          ports =
+            map
+              (protocol: {
+                inherit protocol;
+                port = 53;
+              })
+              [
+                "tcp"
+                "udp"
+              ];
+        };
+      };
+    })
+
     (mkIf cfg.enable {
       services.aiStack = {
         dataRoot = mkDefault "/var/lib/local-ai";
@@ -118,20 +144,29 @@ in
           user = null;
           manifestPath = "/etc/${manifestPath}";
         };
-        # In a unit of its own: the switch stops and starts the one that found the fault.
-        verify.rollbackCommand = toString (
-          pkgs.writeShellScript "local-ai-rollback" ''
-            set -eu
-            # Behind a boot there was no switch that could be taken back.
-            if [ "$(readlink -f /run/booted-system)" = "$(readlink -f /run/current-system)" ]; then
-              echo "this generation was booted, not switched to: it stays"
-              exit 0
-            fi
-            ${config.nix.package}/bin/nix-env --profile /nix/var/nix/profiles/system --rollback
-            exec ${config.systemd.package}/bin/systemd-run --collect --unit=local-ai-rollback-switch \
-              /nix/var/nix/profiles/system/bin/switch-to-configuration switch
-          ''
-        );
+        verify.rollbackScript = ''
+          set -eu
+          profile=/nix/var/nix/profiles/system
+          # A switch holds this lock until it has ended, and one that finds it held gives up:
+          # nixpkgs, switch-to-configuration-ng, do_user_switch and main.
+          mkdir -p /run/nixos
+          ${pkgs.util-linux}/bin/flock --timeout 600 /run/nixos/switch-to-configuration.lock true
+          running=$(${pkgs.coreutils}/bin/readlink -f /run/current-system)
+          # After a boot there was no switch that could be taken back.
+          if [ "$(${pkgs.coreutils}/bin/readlink -f /run/booted-system)" = "$running" ]; then
+            echo "this generation was booted, not switched to: it stays"
+            exit 0
+          fi
+          # `nixos-rebuild test` leaves the profile alone: it still names the generation before.
+          if [ "$(${pkgs.coreutils}/bin/readlink -f "$profile")" = "$running" ]; then
+            ${config.nix.package}/bin/nix-env --profile "$profile" --rollback
+          else
+            echo "the profile is not what runs: back to the profile"
+          fi
+          # In a unit of its own: the switch stops and starts the one that found the fault.
+          exec ${config.systemd.package}/bin/systemd-run --collect --unit=local-ai-rollback-switch \
+            "$profile/bin/switch-to-configuration" switch
+        '';
       };
 
       environment.systemPackages = [ cfg.package ];
@@ -148,9 +183,11 @@ in
 
       # Containers ask the resolver on their bridge for each other's names.
       networking.firewall = {
-        interfaces.${cfg.network} = {
-          allowedUDPPorts = [ 53 ];
-          allowedTCPPorts = [ 53 ];
+        interfaces = mkIf (!firewalld) {
+          ${cfg.network} = {
+            allowedUDPPorts = [ 53 ];
+            allowedTCPPorts = [ 53 ];
+          };
         };
         allowedTCPPorts = openPorts "tcp";
         allowedUDPPorts = openPorts "udp";
@@ -159,8 +196,9 @@ in
       systemd.tmpfiles.settings.local-ai = lib.mkMerge (
         [
           {
+            # Accounts with an id that a container has as well cannot list what is in there.
             ${cfg.dataRoot}.d = {
-              mode = mkDefault "0755";
+              mode = mkDefault "0711";
               user = mkDefault "root";
               group = mkDefault "root";
             };

@@ -23,7 +23,13 @@ let
     in
     if tried.success then tried.value else default;
 
-  wildcard = address: if address == null || address == "*" then "0.0.0.0" else address;
+  # As programs write addresses: `*` for all, IPv6 in brackets.
+  wildcard =
+    address:
+    if address == null || address == "*" then
+      "0.0.0.0"
+    else
+      lib.removePrefix "[" (lib.removeSuffix "]" address);
 
   on = name: safely false (services.${name}.enable or false);
 
@@ -69,10 +75,6 @@ let
     }
     {
       name = "open-webui";
-      default = 8080;
-    }
-    {
-      name = "llama-cpp";
       default = 8080;
     }
     {
@@ -140,15 +142,37 @@ let
       default = 8000;
       address = "0.0.0.0";
     }
-    {
-      # The API server; its port is a flag of its own.
-      name = "k3s";
-      portOption = "extraFlags.https-listen-port";
-      addressOption = "bindAddress";
-      default = 6443;
-      address = "0.0.0.0";
-    }
   ];
+
+  # Its options are in `settings` since nixpkgs PR 528626; the old names are not read where it
+  # is there, because they complain.
+  llamaCpp =
+    let
+      new = services.llama-cpp ? settings;
+      of = if new then services.llama-cpp.settings else services.llama-cpp;
+      read = name: default: safely default (of.${name} or default);
+    in
+    optional (on "llama-cpp") (
+      port "services.llama-cpp" "services.llama-cpp.${lib.optionalString new "settings."}port"
+        (read "host" "127.0.0.1")
+        (read "port" 8080)
+    );
+
+  # The API server of k3s: port and address are flags (docs.k3s.io, `k3s server`, Listeners).
+  k3s =
+    let
+      flags = safely "" (toString (services.k3s.extraFlags or ""));
+      flag =
+        name: default:
+        let
+          found = builtins.match ".*--${name}[= ]+\"?([^ \"]+).*" flags;
+        in
+        if found == null then default else lib.head found;
+    in
+    optional (on "k3s") (
+      port "services.k3s" "services.k3s.extraFlags (--https-listen-port)" (flag "bind-address" "0.0.0.0")
+        (lib.toInt (flag "https-listen-port" "6443"))
+    );
 
   qdrant =
     let
@@ -230,10 +254,18 @@ let
       )
     );
 
-  caddy = optionals (on "caddy") [
-    (port "services.caddy" "services.caddy.httpPort" null (services.caddy.httpPort or 80))
-    (port "services.caddy" "services.caddy.httpsPort" null (services.caddy.httpsPort or 443))
-  ];
+  # Null: Caddy's own default (nixpkgs, nixos/modules/services/web-servers/caddy), and one port
+  # of the two may be meant to be off, so neither is claimed.
+  caddy =
+    let
+      at =
+        option: default:
+        let
+          number = services.caddy.${option} or default;
+        in
+        optional (number != null) (port "services.caddy" "services.caddy.${option}" null number);
+    in
+    optionals (on "caddy") (at "httpPort" 80 ++ at "httpsPort" 443);
 
   ociContainers = concatLists (
     mapAttrsToList (
@@ -261,4 +293,13 @@ let
     ) config.virtualisation.oci-containers.containers
   );
 in
-simples ++ qdrant ++ redis ++ postgresql ++ exporters ++ nginx ++ caddy ++ ociContainers
+simples
+++ llamaCpp
+++ k3s
+++ qdrant
+++ redis
+++ postgresql
+++ exporters
+++ nginx
+++ caddy
+++ ociContainers

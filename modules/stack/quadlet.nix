@@ -287,6 +287,14 @@ in
                 ++ lib.attrNames (lib.filterAttrs (file: _: lib.hasSuffix ".path" file) cfg.units)
                 ++ mapAttrsToList (_: m: m.unit) cfg.models
                 ++ mapAttrsToList (_: s: s.loader.unit) loaded;
+            }
+            # sd-switch, which Home Manager switches with, knows no X-OnlyManualStart: it starts
+            # a changed target and waits for it. By default a target is ordered after what it
+            # wants, downloads included (systemd.target(5), Default Dependencies).
+            // lib.optionalAttrs rootless {
+              DefaultDependencies = false;
+              Conflicts = [ "shutdown.target" ];
+              Before = [ "shutdown.target" ];
             };
           };
           # Runs behind a switch or a boot: neither waits for a download. It gets the

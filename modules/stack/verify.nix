@@ -3,6 +3,7 @@
 {
   config,
   lib,
+  pkgs,
   ...
 }:
 let
@@ -121,10 +122,17 @@ in
       defaultText = lib.literalMD "computed";
       description = "What each service is asked: the content of scenarios.json.";
     };
+    verify.rollbackScript = mkOption {
+      type = types.lines;
+      internal = true;
+      description = "The shell script that goes back to the generation before; set by the back ends.";
+    };
     verify.rollbackCommand = mkOption {
       type = types.str;
       internal = true;
-      description = "The program that brings the generation before back; set by the back ends.";
+      default = toString (pkgs.writeShellScript "local-ai-rollback" cfg.verify.rollbackScript);
+      defaultText = lib.literalMD "`verify.rollbackScript` as a program";
+      description = "The program that goes back to the generation before.";
     };
   };
 

@@ -192,6 +192,15 @@ let
       equal
       ;
   };
+  host = import ./host.nix {
+    inherit
+      lib
+      self
+      nixos
+      withHome
+      equal
+      ;
+  };
   nixosTests = import ./nixos.nix { inherit lib self equal; };
 in
 gpu
@@ -199,6 +208,7 @@ gpu
 // definitions
 // prep
 // verify
+// host
 // nixosTests
 // {
   # ── the ledger ──

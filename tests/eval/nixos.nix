@@ -38,6 +38,24 @@ in
   "NixOS tests: each is a derivation, and can be run by hand" = equal (lib.filterAttrs (
     _: test: !(lib.isDerivation test && test ? drvPath && test ? driverInteractive)
   ) (of "x86_64-linux")) { };
+  "NixOS tests: what their machines need that a host does not" =
+    let
+      test = (of "x86_64-linux").stack-home;
+      inherit (test.nodes) machine;
+    in
+    equal
+      [
+        machine.boot.loader.grub.enable
+        machine.boot.kernel.sysctl."vm.panic_on_oom"
+        (map lib.getName machine.users.users.ann.packages)
+        (lib.hasInfix "/etc/profiles/per-user/{user}/bin/{command}" test.config.testScript)
+      ]
+      [
+        false
+        0
+        [ "home-manager-path" ]
+        true
+      ];
   # Their text is held against the program's own parser by tests/run.
   "NixOS tests: their scenarios say what they are called" = equal (lib.concatMap (
     test: lib.attrNames (lib.filterAttrs (name: document: document.name != name) test.documents)

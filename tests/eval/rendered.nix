@@ -124,11 +124,17 @@ mapAttrs (_: reduce) (
     "stack.json" = etc "stack.json";
     "tmpfiles.conf" = tmpfiles;
   }
+  // lib.optionalAttrs (cfg.verify.enable && cfg.verify.rollback) {
+    "rollback.sh" = "#!/bin/sh\n" + cfg.verify.rollbackScript;
+  }
   # What the GPUs of a host change in the system.
   // lib.optionalAttrs (system && config.hardware.graphics.enable) {
     "gpu.json" = builtins.toJSON {
       inherit (config.services.xserver) videoDrivers;
-      extraPackages = map lib.getName config.hardware.graphics.extraPackages;
+      # Of the project alone: drivers bring more, and each version of nixpkgs others.
+      extraPackages = lib.intersectLists [ "intel-compute-runtime" ] (
+        map lib.getName config.hardware.graphics.extraPackages
+      );
       lact = config.services.lact.enable;
       nvidia =
         if config.services.aiStack.gpu.nvidia.enable then

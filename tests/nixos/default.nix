@@ -43,10 +43,18 @@ let
     ];
     home-manager = {
       useGlobalPkgs = true;
+      # The user's programs at a path that systemd-run can be given, see `drive`.
+      useUserPackages = true;
       sharedModules = [ self.homeModules.default ];
     };
     # Nobody reads manuals there, and their list of options is a third of the evaluation.
     documentation.enable = false;
+    # The rollback switches for good, which installs the boot loader, and GRUB refuses the disk of
+    # a test machine (nixpkgs' own test of switch-to-configuration leaves it off as well).
+    boot.loader.grub.enable = false;
+    # The test framework sets 2: a container that meets its memory limit would end the machine
+    # (nixpkgs, nixos/modules/testing/test-instrumentation.nix).
+    boot.kernel.sysctl."vm.panic_on_oom" = lib.mkForce 0;
     virtualisation = {
       memorySize = lib.mkDefault 3072;
       diskSize = 16384;
@@ -93,6 +101,10 @@ let
     def drive(machine, scenario, user=None):
         command = f"aistack-testdriver run {own.get(scenario, scenario)} --destructive"
         if user is not None:
+            # By its path: to another user's systemd, systemd-run gives a name as it is, and that
+            # systemd looks for it in its own PATH alone (systemd, src/run/run.c,
+            # shall_make_executable_absolute).
+            command = f"/etc/profiles/per-user/{user}/bin/{command}"
             command = f"{command} --stack /home/{user}/.config/aistack/stack.json"
             command = (
                 f"systemd-run --user --machine={user}@ --quiet --pipe --wait "
