@@ -130,7 +130,7 @@ in
     verify.rollbackCommand = mkOption {
       type = types.str;
       internal = true;
-      default = toString (pkgs.writeShellScript "local-ai-rollback" cfg.verify.rollbackScript);
+      default = "${pkgs.writeShellScriptBin "local-ai-rollback" cfg.verify.rollbackScript}/bin/local-ai-rollback";
       defaultText = lib.literalMD "`verify.rollbackScript` as a program";
       description = "The program that goes back to the generation before.";
     };

@@ -32,6 +32,7 @@ stage_rig() {
     mkdir -p "$1$RIG_SHARE" "$1/usr/local/bin"
     install -m 755 "$PROGRAMS/aistack-testdriver" "$1/usr/local/bin/"
     cp "$RIG"/scenarios/* "$1$RIG_SHARE/"
+    cp "$RIG/lib/nix-env" "$1$RIG_SHARE/"
     jq -n '{schema: 1, host: "rig", scope: "system", user: null, dataRoot: "/", target: "local-ai.target",
         network: "local-ai", services: {}}' >"$1$RIG_SHARE/nothing.json"
     touch "$1$RIG_SHARE/test-stack"

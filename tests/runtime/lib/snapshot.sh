@@ -15,6 +15,11 @@ stub_store() {
         prog=${path##*/}
         if [ "$prog" = aistack ]; then
             target=/usr/bin/true
+        elif [ "$prog" = local-ai-rollback ] && [ -z "${4:-}" ]; then
+            install -D -m 755 "$2/rollback.sh" "$root$path"
+            continue
+        elif [ "$prog" = nix-env ] && [ -z "${4:-}" ]; then
+            target=$RIG_SHARE/nix-env # ours, see there
         elif target=$(program_in "$3" "$prog"); then
             :
         elif [ -n "${4:-}" ]; then
