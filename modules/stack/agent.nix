@@ -48,18 +48,19 @@ in
     }:
     let
       engine = stack.engine cfg.engine;
-    in
-    {
-      PORT = toString (arguments.port "http");
-      OPENAI_API_BASE = if engine == null then null else engine.url;
-      OPENAI_BASE_URL = if engine == null then null else engine.url;
-      OPENAI_MODEL =
+      model =
         if cfg.model != null then
           cfg.model
         else if engine == null || engine.models == [ ] then
           null
         else
           lib.head engine.models;
+    in
+    {
+      PORT = toString (arguments.port "http");
+      OPENAI_API_BASE = if engine == null then null else engine.url;
+      OPENAI_BASE_URL = if engine == null then null else engine.url;
+      OPENAI_MODEL = model;
       # The client libraries want one where the engine asks for none.
       OPENAI_API_KEY =
         if cfg.secretEnv ? OPENAI_API_KEY || (engine != null && engine.apiKeySource != null) then
@@ -67,7 +68,7 @@ in
         else
           "none";
     }
-    // environment arguments;
+    // environment (arguments // { inherit model; });
   sharedSecrets =
     { cfg, stack, ... }:
     let
@@ -76,6 +77,19 @@ in
     {
       OPENAI_API_KEY = if engine == null then null else engine.apiKeySource;
     };
+  warnings =
+    {
+      cfg,
+      stack,
+      option,
+      lib,
+      ...
+    }:
+    let
+      engine = stack.engine cfg.engine;
+    in
+    lib.optional (cfg.model == null && engine != null && engine.models == [ ])
+      "${option}: the engine ${engine.name} names no model, so the program would ask for one of its own choice. Set ${option}.model.";
   assertions =
     {
       cfg,

@@ -26,6 +26,7 @@ let
     client = "curl, wget, python, bash or any: what asks for probe.http inside the container";
     healthCommand = "how podman asks inside the container, where it is not that";
     startTimeout = "seconds from start to the first healthy answer";
+    stopTimeout = "seconds that it may take to end after SIGTERM";
     metrics = "{ port, path, tokenVariable, panels } of a Prometheus endpoint, or a function of the arguments to it or null";
     engineRank = "place among the engines that clients may talk to, the best first; null: it is none of them";
     openai = "{ cfg } -> { models, embedding, anyModel, apiKey } of an OpenAI-compatible endpoint at /v1 of port http";
@@ -83,6 +84,7 @@ let
     probe = null;
     user = null;
     startTimeout = 300;
+    stopTimeout = 80;
     metrics = _: null;
     engineRank = null;
     openai = null;

@@ -64,6 +64,10 @@ let
       ) s.secrets;
       devices = if s.gpu == null then [ ] else s.gpu.devices;
 
+      # podman's own default is 10 s, and the unit's time-out never gets to podman: quadlet stops
+      # with `podman rm -f`, which waits for this (podman-systemd.unit(5), StopTimeout).
+      inherit (c) stopTimeout;
+
       notify = "healthy";
       healthCmd = c.health.command;
       healthInterval = "${toString c.health.interval}s";
@@ -174,7 +178,8 @@ let
         RestartSteps = 6;
         RestartMaxDelaySec = 120;
         TimeoutStartSec = s.config.health.startTimeout;
-        TimeoutStopSec = 90;
+        # Longer than podman's, as podman-systemd.unit(5) asks.
+        TimeoutStopSec = s.config.stopTimeout + 10;
         # What podman ends with when SIGTERM ended the container: a stop, no failure.
         SuccessExitStatus = 143;
       }

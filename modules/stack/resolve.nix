@@ -14,6 +14,11 @@ let
 
   unitOf = name: "local-ai-${name}";
 
+  # The name in the store of a service's configuration file.
+  configName =
+    name: target:
+    "${unitOf name}-${builtins.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" target)}";
+
   # Where the value of a service's variable lies: the user's file, or the one that is
   # made at the first start; null where there is neither.
   secretSource =
@@ -78,10 +83,8 @@ let
       );
       # Under a name that says whose file it is; an equal text has an equal path, so that
       # only a change of it restarts the container.
-      configFiles = mapAttrs (
-        target: text:
-        builtins.toFile "${unitOf name}-${builtins.replaceStrings [ "/" ] [ "-" ] (lib.removePrefix "/" target)}" text
-      ) (def.configFiles s._arguments);
+      configTexts = def.configFiles s._arguments;
+      configFiles = mapAttrs (target: builtins.toFile (configName name target)) configTexts;
     in
     {
       inherit name def option;
@@ -93,7 +96,7 @@ let
       image = util.parseImage s.image // {
         archive = if s.imageArchive == null then null else toString s.imageArchive;
       };
-      inherit ports configFiles;
+      inherit ports configFiles configTexts;
       health =
         if def.probe == null then
           null
@@ -204,7 +207,7 @@ let
 
 in
 {
-  inherit secretSource;
+  inherit configName secretSource;
 
   stack =
     {

@@ -21,7 +21,12 @@ let
 
   arguments = {
     cfg = config;
-    inherit stack lib util;
+    inherit
+      stack
+      lib
+      util
+      name
+      ;
     option = "services.aiStack.${name}";
     # The port inside the container, by its name.
     port = port: def.ports.${port}.container;
@@ -218,6 +223,12 @@ in
         defaultText = lib.literalMD "the service's own";
         description = "Command run in the container; its exit code 0 means healthy.";
       };
+    };
+
+    stopTimeout = mkOption {
+      type = types.ints.positive;
+      default = def.stopTimeout;
+      description = "Seconds that the program may take to end after a stop's signal, before it is killed.";
     };
 
     needs = mkOption {

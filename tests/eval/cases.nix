@@ -163,7 +163,10 @@ let
     inherit
       lib
       on
+      manifest
       container
+      refuses
+      accepts
       equal
       ;
   };

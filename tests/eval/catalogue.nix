@@ -18,7 +18,7 @@ let
 
   file =
     module: name: target:
-    builtins.readFile (on module).services.aiStack.resolved.services.${name}.configFiles.${target};
+    (on module).services.aiStack.resolved.services.${name}.configTexts.${target};
   json =
     module: name: target:
     builtins.fromJSON (file module name target);
@@ -95,7 +95,7 @@ in
       ]
       [
         "http://local-ai-ollama:11434"
-        "http://local-ai-litellm:4000/v1;http://local-ai-llama-cpp:8080/v1"
+        "http://local-ai-litellm:4000/v1"
       ];
   "a moved host port changes no address inside the network" =
     equal

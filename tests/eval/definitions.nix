@@ -3,10 +3,20 @@
 {
   lib,
   on,
+  manifest,
   container,
+  refuses,
+  accepts,
   equal,
 }:
 let
+  file =
+    module: name: target:
+    (on module).services.aiStack.resolved.services.${name}.configTexts.${target};
+  private = {
+    enable = true;
+    image = "registry.example/x:1@sha256:${lib.concatStrings (lib.genList (_: "0") 64)}";
+  };
   scenarios = module: (on module).services.aiStack.scenarios;
   checks =
     module: name:
@@ -215,4 +225,270 @@ in
         true
         false
       ];
+
+  # ── one key for each client ──
+  "LiteLLM has a key, which its clients share" =
+    let
+      module = {
+        litellm.enable = true;
+        llama-cpp = llama;
+        open-webui.enable = true;
+        aider.enable = true;
+        goose = private;
+      };
+      of =
+        name: variable:
+        (lib.findFirst (s: s.name == "local-ai-${name}-${variable}") {
+          source = null;
+        } (manifest module).services.${name}.secrets).source;
+    in
+    equal [
+      (of "litellm" "LITELLM_MASTER_KEY")
+      (of "open-webui" "OPENAI_API_KEYS")
+      (of "aider" "OPENAI_API_KEY")
+      (of "goose" "OPENAI_API_KEY")
+    ] (lib.genList (_: "/var/lib/local-ai/secrets/litellm/LITELLM_MASTER_KEY") 4);
+  "Open WebUI joins the keys of several engines when it starts" =
+    let
+      module = {
+        open-webui.enable = true;
+        gpu.backend = "cuda";
+        llama-cpp = llama // {
+          secretEnv.LLAMA_API_KEY = "/run/secrets/llama";
+        };
+        vllm = {
+          enable = true;
+          model = "a/b";
+        };
+      };
+      seen = container module "open-webui";
+    in
+    equal
+      [
+        seen.environments.OPENAI_API_BASE_URLS
+        (seen.environments ? OPENAI_API_KEYS)
+        (lib.last seen.exec)
+        (map (s: s.source) (
+          lib.filter (s: lib.hasInfix "key-of" s.name) (manifest module).services.open-webui.secrets
+        ))
+      ]
+      [
+        "http://local-ai-llama-cpp:8080/v1;http://local-ai-vllm:8000/v1"
+        false
+        "export OPENAI_API_KEYS=\"$(cat /run/secrets/key-of-llama-cpp);none\"; exec bash start.sh"
+        [ "/run/secrets/llama" ]
+      ];
+
+  # ── models by names that the engines know ──
+  "clients of LiteLLM ask for one of its routes" =
+    let
+      module = {
+        litellm = {
+          enable = true;
+          routes = [ { model_name = "big"; } ];
+        };
+        llama-cpp = llama;
+        llama-cpp-embed = llama;
+        ollama.enable = true;
+        aider.enable = true;
+        goose = private;
+        continue.enable = true;
+      };
+      env = name: (container module name).environments;
+      continue =
+        (builtins.fromJSON (on module).services.aiStack.userFiles.".continue/config.yaml").models;
+      models = engine: map (m: m.model) (lib.filter (m: lib.hasInfix engine m.name) continue);
+    in
+    equal
+      [
+        (env "aider").AIDER_MODEL
+        (env "goose").GOOSE_MODEL
+        (env "goose").OPENAI_MODEL
+        (models "litellm")
+        (models "ollama")
+        (lib.elem "--alias" (container module "llama-cpp").exec)
+        (lib.findFirst (m: m.name == "llama-cpp (litellm)") { } continue).apiKey
+      ]
+      [
+        "openai/llama-cpp"
+        "llama-cpp"
+        "llama-cpp"
+        [
+          "llama-cpp"
+          "big"
+        ]
+        [ "AUTODETECT" ]
+        true
+        "\${{ secrets.ENGINE_KEY_LITELLM }}"
+      ];
+  "an agent whose engine names no model is warned about" = equal (lib.any
+    (lib.hasInfix "services.aiStack.aider.model")
+    (
+      (on {
+        aider.enable = true;
+        ollama.enable = true;
+      }).warnings
+    )
+  ) true;
+  "LiteLLM lists what its engines have, and a setting of the user's stands beside it" =
+    equal
+      (builtins.fromJSON (
+        file {
+          litellm = {
+            enable = true;
+            settings.litellm_settings.request_timeout = 600;
+          };
+        } "litellm" "/etc/litellm/config.yaml"
+      )).litellm_settings
+      {
+        check_provider_endpoint = true;
+        request_timeout = 600;
+      };
+
+  # ── what the images ask of a definition ──
+  "a container may take the time that its unit gives it" =
+    let
+      seen = (on { redis.enable = true; }).virtualisation.quadlet.containers.local-ai-redis;
+    in
+    equal
+      [
+        seen.containerConfig.stopTimeout
+        seen.serviceConfig.TimeoutStopSec
+      ]
+      [
+        80
+        90
+      ];
+  "Alloy's data lies outside of the folder that its image closes" =
+    let
+      seen = container {
+        alloy.enable = true;
+        loki.enable = true;
+      } "alloy";
+    in
+    equal
+      [
+        (lib.elem "/var/lib/local-ai/alloy:/alloy" seen.volumes)
+        (lib.elem "--storage.path=/alloy" seen.exec)
+      ]
+      [
+        true
+        true
+      ];
+  "Aider's workspace belongs to its image's user" =
+    let
+      seen = manifest { aider.enable = true; };
+    in
+    equal
+      [
+        (map (d: d.owner.uid) seen.services.aider.data)
+        (container { aider.enable = true; } "aider").healthCmd
+      ]
+      [
+        [ 1000 ]
+        "test -w /workspace"
+      ];
+  "MindsDB has podman's init, and its image's page" =
+    equal
+      [
+        (container { mindsdb.enable = true; } "mindsdb").runInit
+        (lib.length (manifest { mindsdb.enable = true; }).services.mindsdb.setup)
+      ]
+      [
+        true
+        1
+      ];
+  "Open WebUI's data hides no model of its image" =
+    let
+      seen = container { open-webui.enable = true; } "open-webui";
+    in
+    equal
+      [
+        (lib.elem "/var/lib/local-ai/open-webui:/data" seen.volumes)
+        seen.environments.DATA_DIR
+        seen.environments.RAG_EMBEDDING_MODEL_AUTO_UPDATE
+        seen.environments.ENABLE_SIGNUP
+        (seen.environments ? RAG_EMBEDDING_ENGINE)
+      ]
+      [
+        true
+        "/data"
+        "false"
+        "false"
+        false
+      ];
+  "Open WebUI takes the stack's embeddings where it is told to" =
+    let
+      env =
+        (container {
+          open-webui = {
+            enable = true;
+            embeddings = "llama-cpp-embed";
+          };
+          llama-cpp-embed = llama;
+        } "open-webui").environments;
+    in
+    equal
+      [
+        env.RAG_EMBEDDING_ENGINE
+        env.RAG_OPENAI_API_BASE_URL
+        env.RAG_EMBEDDING_MODEL
+      ]
+      [
+        "openai"
+        "http://local-ai-llama-cpp-embed:8080/v1"
+        "llama-cpp-embed"
+      ];
+  "Open WebUI without an administrator of its own stays on this machine" =
+    let
+      open = {
+        enable = true;
+        address = "0.0.0.0";
+        openFirewall = true;
+      };
+    in
+    equal
+      [
+        (refuses (on { open-webui = open; }) [
+          "services.aiStack.open-webui.address"
+          "adminEmail"
+        ])
+        (accepts (on {
+          open-webui = open // {
+            adminEmail = "me@example.org";
+            secretEnv.WEBUI_ADMIN_PASSWORD = "/run/secrets/webui";
+          };
+        }))
+        (refuses
+          (on {
+            open-webui = {
+              enable = true;
+              adminEmail = "me@example.org";
+            };
+          })
+          [
+            "adminEmail"
+            "WEBUI_ADMIN_PASSWORD"
+          ]
+        )
+      ]
+      [
+        null
+        null
+        null
+      ];
+  "Loki replays no more than half of its memory" =
+    equal
+      (builtins.fromJSON (
+        file {
+          loki = {
+            enable = true;
+            resources.memory = "1g";
+          };
+        } "loki" "/etc/loki/config.yaml"
+      )).ingester.wal.replay_memory_ceiling
+      "512MB";
+  "Qdrant is its container's first process" =
+    equal (container { qdrant.enable = true; } "qdrant").entrypoint
+      "./qdrant";
 }

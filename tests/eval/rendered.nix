@@ -19,6 +19,14 @@ let
   system = cfg.scope == "system";
   containers = mapAttrsToList (_: s: s.container) cfg.resolved.services;
 
+  inherit
+    (import ../../modules/stack/resolve.nix {
+      inherit lib;
+      util = import ../../modules/stack/util.nix { inherit lib; };
+    })
+    configName
+    ;
+
   storePath = "${builtins.storeDir}/[0-9a-df-np-sv-z]{32}-([-a-zA-Z0-9+._?=]+)";
   reduce =
     text:
@@ -31,12 +39,6 @@ let
           part
       ) (builtins.split storePath (withoutHash (builtins.unsafeDiscardStringContext text)))
     );
-  # As `reduce` leaves it.
-  nameOf =
-    file:
-    (builtins.parseDrvName (
-      lib.head (builtins.match storePath (builtins.unsafeDiscardStringContext (toString file)))
-    )).name;
   # quadlet-nix hashes the text with its store paths.
   withoutHash =
     text:
@@ -152,8 +154,7 @@ mapAttrs (_: reduce) (
   }
   # Files of the store that containers read or the tool is given, by their names there.
   // lib.concatMapAttrs (
-    _: s:
-    mapAttrs' (_: file: nameValuePair "store/${nameOf file}" (builtins.readFile file)) s.configFiles
+    name: s: mapAttrs' (target: nameValuePair "store/${configName name target}") s.configTexts
   ) cfg.resolved.services
   # What people's own programs read.
   // mapAttrs' (path: nameValuePair "home/${lib.removePrefix "." path}") cfg.userFiles

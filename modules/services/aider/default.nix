@@ -16,7 +16,12 @@ agent
     host = 8093;
   };
   probe = null;
-  healthCommand = _: "test -d /workspace";
+  # The image's user (Aider-AI/aider, docker/Dockerfile: USER appuser, uid 1000).
+  user = {
+    uid = 1000;
+    gid = 1000;
+  };
+  healthCommand = _: "test -w /workspace";
   options = agent.options // {
     browser = mkOption {
       type = types.bool;
@@ -39,6 +44,9 @@ agent
           model = (agent.environment arguments).OPENAI_MODEL;
         in
         if model == null then null else "openai/${model}";
+      # Its library would fetch a list of prices from GitHub at each start
+      # (litellm/litellm_core_utils/get_model_cost_map.py).
+      LITELLM_LOCAL_MODEL_COST_MAP = "True";
       AIDER_CHECK_UPDATE = "false";
       AIDER_ANALYTICS_DISABLE = "true";
     };

@@ -2,6 +2,7 @@
 let
   inherit (lib) mkOption types;
   config = "/etc/alloy/config.alloy";
+  storage = "/alloy";
 in
 {
   description = "sends the journal to Loki";
@@ -10,8 +11,10 @@ in
     container = 12345;
     host = 12345;
   };
+  # Not the image's /var/lib/alloy: that folder has mode 0770 and belongs to uid 473
+  # (grafana/alloy v1.18.1, Dockerfile), so root without CAP_DAC_OVERRIDE cannot pass it.
   data.data = {
-    path = "/var/lib/alloy/data";
+    path = storage;
     dir = "alloy";
   };
   mounts = [
@@ -82,7 +85,7 @@ in
     { cfg, port, ... }:
     [
       "run"
-      "--storage.path=/var/lib/alloy/data"
+      "--storage.path=${storage}"
       "--server.http.listen-addr=0.0.0.0:${toString (port "http")}"
       "--disable-reporting"
     ]

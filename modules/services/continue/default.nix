@@ -29,24 +29,34 @@ in
       of =
         engine:
         let
-          models = if engine.models == [ ] then [ engine.name ] else engine.models;
+          # AUTODETECT: the extension asks the engine for its models and offers each of them
+          # (continuedev/continue, core/config/yaml/models.ts).
+          models = if engine.models == [ ] then [ "AUTODETECT" ] else engine.models;
         in
-        map (model: {
-          name = if model == engine.name then model else "${model} (${engine.name})";
-          provider = "openai";
-          inherit model;
-          # An editor runs on the host: it takes the published port.
-          apiBase = engine.hostUrl;
-          roles =
-            if engine.embedding then
-              [ "embed" ]
-            else
-              [
-                "chat"
-                "edit"
-                "apply"
-              ];
-        }) models;
+        map (
+          model:
+          {
+            name =
+              if model == engine.name || model == "AUTODETECT" then engine.name else "${model} (${engine.name})";
+            provider = "openai";
+            inherit model;
+            # An editor runs on the host: it takes the published port.
+            apiBase = engine.hostUrl;
+            roles =
+              if engine.embedding then
+                [ "embed" ]
+              else
+                [
+                  "chat"
+                  "edit"
+                  "apply"
+                ];
+          }
+          # Its value is the user's: Continue reads it from ~/.continue/.env.
+          // lib.optionalAttrs (engine.apiKeyVariable != null) {
+            apiKey = "\${{ secrets.${engine.apiKeyVariable} }}";
+          }
+        ) models;
     in
     {
       # JSON is YAML.

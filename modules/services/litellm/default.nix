@@ -2,53 +2,10 @@
 let
   inherit (lib) mkOption types;
   config = "/etc/litellm/config.yaml";
-in
-{
-  description = "one OpenAI-compatible endpoint for all engines";
-  image = "litellm";
-  ports.http = {
-    container = 4000;
-    host = 4000;
-  };
-  probe.http = {
-    port = "http";
-    path = "/health/liveliness";
-  };
-  client = "python";
-  startTimeout = 300;
-  resources.memory = "2g";
-  wants = { engines }: lib.remove "litellm" engines ++ [ "llama-cpp-embed" ];
-  options = {
-    routes = mkOption {
-      type = types.listOf (types.attrsOf types.anything);
-      default = [ ];
-      example = [
-        {
-          model_name = "big";
-          litellm_params = {
-            model = "openai/big";
-            api_base = "http://inference.example:8000/v1";
-          };
-        }
-      ];
-      description = "Entries of `model_list` beside those of this stack's engines; for engines on other hosts.";
-    };
-    settings = mkOption {
-      type = types.attrsOf types.anything;
-      default = { };
-      example = {
-        litellm_settings.request_timeout = 600;
-      };
-      description = "Further parts of LiteLLM's configuration.";
-    };
-  };
-  configFiles =
-    {
-      cfg,
-      stack,
-      lib,
-      ...
-    }:
+
+  # Entries of `model_list` for the engines of the stack.
+  routesOf =
+    { stack, lib, ... }:
     let
       route =
         engine: model_name: model:
@@ -80,13 +37,64 @@ in
           )
         ];
     in
+    lib.unique (lib.concatMap ofEngine (stack.enginesFor "litellm"));
+in
+{
+  description = "one OpenAI-compatible endpoint for all engines";
+  image = "litellm";
+  ports.http = {
+    container = 4000;
+    host = 4000;
+  };
+  probe.http = {
+    port = "http";
+    path = "/health/liveliness";
+  };
+  client = "python";
+  startTimeout = 300;
+  resources.memory = "2g";
+  wants = { engines }: lib.remove "litellm" engines ++ [ "llama-cpp-embed" ];
+  # From 1.104 on it refuses to start without one
+  # (litellm/proxy/auth/master_key_boot_check.py). Its clients in the stack share it.
+  secrets.LITELLM_MASTER_KEY = {
+    generate = true;
+    description = "key that clients must send, and the administrator's";
+  };
+  options = {
+    routes = mkOption {
+      type = types.listOf (types.attrsOf types.anything);
+      default = [ ];
+      example = [
+        {
+          model_name = "big";
+          litellm_params = {
+            model = "openai/big";
+            api_base = "http://inference.example:8000/v1";
+          };
+        }
+      ];
+      description = "Entries of `model_list` beside those of this stack's engines; for engines on other hosts.";
+    };
+    settings = mkOption {
+      type = types.attrsOf types.anything;
+      default = { };
+      example = {
+        litellm_settings.request_timeout = 600;
+      };
+      description = "Further parts of LiteLLM's configuration.";
+    };
+  };
+  configFiles =
+    arguments@{ cfg, lib, ... }:
     {
       # JSON is YAML.
       ${config} = builtins.toJSON (
-        {
-          model_list = lib.unique (lib.concatMap ofEngine (stack.enginesFor "litellm") ++ cfg.routes);
-        }
-        // cfg.settings
+        lib.recursiveUpdate {
+          model_list = routesOf arguments ++ cfg.routes;
+          # A wildcard then lists the models that its engine has, not all that LiteLLM has
+          # heard of (litellm/utils.py, get_valid_models).
+          litellm_settings.check_provider_endpoint = true;
+        } cfg.settings
       );
     };
   sharedSecrets =
@@ -97,8 +105,9 @@ in
       )
     );
   environment = _: {
-    LITELLM_TELEMETRY = "False";
-    DO_NOT_TRACK = "1";
+    # Else it fetches a list of prices from GitHub at each start
+    # (litellm/litellm_core_utils/get_model_cost_map.py).
+    LITELLM_LOCAL_MODEL_COST_MAP = "True";
   };
   command =
     { cfg, port, ... }:
@@ -112,11 +121,21 @@ in
     ]
     ++ cfg.extraArgs;
   engineRank = 1;
-  openai = _: {
-    models = [ ];
-    embedding = false;
-    apiKey = "LITELLM_MASTER_KEY";
-  };
-  authenticated = { cfg, ... }: cfg.secretEnv ? LITELLM_MASTER_KEY;
-  authHint = "set secretEnv.LITELLM_MASTER_KEY to the path of a file with a key (it begins with sk-)";
+  openai =
+    arguments@{ cfg, lib, ... }:
+    {
+      # What it answers to: anything else is a 400 "Invalid model name".
+      models = lib.unique (
+        map (r: r.model_name) (
+          lib.filter (
+            r:
+            r ? model_name && !(lib.hasInfix "*" r.model_name) && (r.model_info.mode or "chat") != "embedding"
+          ) (routesOf arguments ++ cfg.routes)
+        )
+      );
+      embedding = false;
+      apiKey = "LITELLM_MASTER_KEY";
+    };
+  # It always asks for its key.
+  authenticated = _: true;
 }

@@ -55,6 +55,10 @@ let
       lib.removePrefix "${cfg.data.models}/" cfg.model
     else
       cfg.model;
+  # The name that clients ask for: a declared one, so that those that need a name have it.
+  served =
+    { cfg, name, ... }:
+    if cfg.alias == null then name else cfg.alias;
   declared = cfg: stack: stack.models ? ${toString cfg.model};
   inModels = cfg: !(lib.hasPrefix "/" cfg.model) || lib.hasPrefix "${cfg.data.models}/" cfg.model;
 in
@@ -185,7 +189,7 @@ in
     alias = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "Name under which clients see the model; null: the file's.";
+      description = "Name under which clients see the model; null: the service's name.";
     };
   };
   gpuMemory = needed;
@@ -224,12 +228,10 @@ in
         ];
       };
   engineRank = 2;
-  openai =
-    { cfg, ... }:
-    {
-      models = lib.optional (cfg.alias != null) cfg.alias;
-      apiKey = "LLAMA_API_KEY";
-    };
+  openai = arguments: {
+    models = [ (served arguments) ];
+    apiKey = "LLAMA_API_KEY";
+  };
   command =
     arguments@{ cfg, lib, ... }:
     let
@@ -257,7 +259,7 @@ in
       (lib.optional cfg.metrics "--metrics")
       (lib.optionals (cfg.gpu.backend != "cpu") (flag "n-gpu-layers" cfg.gpuLayers))
       (lib.optionals (cfg.threads != null) (flag "threads" cfg.threads))
-      (lib.optionals (cfg.alias != null) (flag "alias" cfg.alias))
+      (flag "alias" (served arguments))
       cfg.extraArgs
     ];
   files =

@@ -43,42 +43,54 @@ in
     description = "How long lines are kept.";
   };
   configFiles =
-    { cfg, port, ... }:
+    {
+      cfg,
+      port,
+      util,
+      lib,
+      ...
+    }:
     {
       # JSON is YAML.
-      ${config} = builtins.toJSON {
-        auth_enabled = false;
-        analytics.reporting_enabled = false;
-        server.http_listen_port = port "http";
-        common = {
-          path_prefix = "/loki";
-          replication_factor = 1;
-          instance_addr = "127.0.0.1";
-          ring.kvstore.store = "inmemory";
-          storage.filesystem = {
-            chunks_directory = "/loki/chunks";
-            rules_directory = "/loki/rules";
-          };
-        };
-        schema_config.configs = [
-          {
-            from = "2024-04-01";
-            store = "tsdb";
-            object_store = "filesystem";
-            schema = "v13";
-            index = {
-              prefix = "index_";
-              period = "24h";
+      ${config} = builtins.toJSON (
+        {
+          auth_enabled = false;
+          analytics.reporting_enabled = false;
+          server.http_listen_port = port "http";
+          common = {
+            path_prefix = "/loki";
+            replication_factor = 1;
+            instance_addr = "127.0.0.1";
+            ring.kvstore.store = "inmemory";
+            storage.filesystem = {
+              chunks_directory = "/loki/chunks";
+              rules_directory = "/loki/rules";
             };
-          }
-        ];
-        limits_config.retention_period = cfg.retention;
-        compactor = {
-          working_directory = "/loki/compactor";
-          retention_enabled = true;
-          delete_request_store = "filesystem";
-        };
-      };
+          };
+          schema_config.configs = [
+            {
+              from = "2024-04-01";
+              store = "tsdb";
+              object_store = "filesystem";
+              schema = "v13";
+              index = {
+                prefix = "index_";
+                period = "24h";
+              };
+            }
+          ];
+          limits_config.retention_period = cfg.retention;
+          compactor = {
+            working_directory = "/loki/compactor";
+            retention_enabled = true;
+            delete_request_store = "filesystem";
+          };
+        }
+        # By default 4 GB, more than the container has (grafana/loki, pkg/ingester/wal.go).
+        // lib.optionalAttrs (cfg.resources.memory != null) {
+          ingester.wal.replay_memory_ceiling = "${toString (util.toMiB cfg.resources.memory / 2)}MB";
+        }
+      );
     };
   command = { cfg, ... }: [ "-config.file=${config}" ] ++ cfg.extraArgs;
 }

@@ -1,6 +1,26 @@
 { lib, ... }:
 let
   inherit (lib) mkOption types;
+  folder = "/data";
+  keyIn = engine: "/run/secrets/key-of-${engine.name}";
+
+  # The endpoints that it talks to. Ollama is spoken to in its own way, embeddings are not for
+  # chats, and LiteLLM passes on to every other one.
+  enginesOf =
+    stack:
+    let
+      chat = lib.filter (e: e.name != "ollama" && !e.embedding) stack.engines;
+      router = lib.filter (e: e.name == "litellm") chat;
+    in
+    if router == [ ] then chat else router;
+  keyed = lib.filter (e: e.apiKeySource != null);
+  # Keys of several engines go into one variable: the start command joins them.
+  joins =
+    { cfg, stack, ... }:
+    let
+      engines = enginesOf stack;
+    in
+    lib.length engines > 1 && keyed engines != [ ] && !(cfg.secretEnv ? OPENAI_API_KEYS);
 in
 {
   description = "chat interface in the browser";
@@ -9,16 +29,20 @@ in
     container = 8080;
     host = 8081;
   };
+  # Not the image's own folder, /app/backend/data: below that lie the models that come with the
+  # image (its Dockerfile: SENTENCE_TRANSFORMERS_HOME, WHISPER_MODEL_DIR, TIKTOKEN_CACHE_DIR),
+  # and a mount would hide them.
   data.data = {
-    path = "/app/backend/data";
+    path = folder;
     dir = "open-webui";
   };
   probe.http = {
     port = "http";
     path = "/health";
   };
-  client = "curl";
-  # The first start migrates its database and unpacks an embedding model.
+  # The image is made from python:3.11; curl may be missing from one release to the next.
+  client = "python";
+  # The first start migrates its database.
   startTimeout = 900;
   resources.memory = "4g";
   wants = { engines }: engines;
@@ -32,6 +56,25 @@ in
       type = types.bool;
       default = true;
       description = "Ask users to log in. Without, whoever reaches the port is the administrator.";
+    };
+    signUp = mkOption {
+      type = types.bool;
+      default = false;
+      description = "Let anyone who reaches the page make an account, which an administrator must then admit. The first account, the administrator's, can be made either way.";
+    };
+    adminEmail = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "admin@example.org";
+      description = "Address that the administrator logs in with; together with `secretEnv.WEBUI_ADMIN_PASSWORD` the account is made at the first start. null: the first visitor makes it.";
+    };
+    embeddings = mkOption {
+      type = types.enum [
+        "bundled"
+        "llama-cpp-embed"
+      ];
+      default = "bundled";
+      description = "What documents are searched with: the model that the image holds, or the stack's own server for embeddings. Documents that were indexed with the one must be indexed again for the other.";
     };
     persistentConfig = mkOption {
       type = types.bool;
@@ -47,26 +90,75 @@ in
       ...
     }:
     let
-      # Ollama is spoken to in its own way, and embeddings are not for chats.
-      openai = lib.filter (e: e.name != "ollama" && !e.embedding) stack.engines;
-      # Keys are secrets: several of them go into one variable, which only the user can fill.
-      given = cfg.secretEnv ? OPENAI_API_KEYS;
+      engines = enginesOf stack;
+      embed = lib.findFirst (e: e.name == "llama-cpp-embed") null stack.engines;
+      ownEmbeddings = cfg.embeddings == "llama-cpp-embed" && embed != null;
     in
     {
+      DATA_DIR = folder;
       WEBUI_AUTH = lib.boolToString cfg.auth;
+      # The program closes sign-up once there is an administrator, but forgets that at each
+      # start where ENABLE_PERSISTENT_CONFIG is false (open_webui/routers/auths.py).
+      ENABLE_SIGNUP = lib.boolToString cfg.signUp;
+      WEBUI_ADMIN_EMAIL = cfg.adminEmail;
       ENABLE_OLLAMA_API = lib.boolToString (stack.on "ollama");
       OLLAMA_BASE_URL = if stack.on "ollama" then stack.url "ollama" "http" else null;
-      ENABLE_OPENAI_API = lib.boolToString (openai != [ ]);
+      ENABLE_OPENAI_API = lib.boolToString (engines != [ ]);
       OPENAI_API_BASE_URLS =
-        if openai == [ ] then null else lib.concatMapStringsSep ";" (e: e.url) openai;
+        if engines == [ ] then null else lib.concatMapStringsSep ";" (e: e.url) engines;
       # Not a secret: these engines ask for none, but the interface wants one for each.
       OPENAI_API_KEYS =
-        if openai == [ ] || given then null else lib.concatMapStringsSep ";" (_: "none") openai;
+        if engines == [ ] || keyed engines != [ ] || cfg.secretEnv ? OPENAI_API_KEYS then
+          null
+        else
+          lib.concatMapStringsSep ";" (_: "none") engines;
+      # Nothing is fetched at a start: the image's model, and no look for a newer release.
+      RAG_EMBEDDING_MODEL_AUTO_UPDATE = "false";
+      ENABLE_VERSION_UPDATE_CHECK = "false";
+      RAG_EMBEDDING_ENGINE = if ownEmbeddings then "openai" else null;
+      RAG_OPENAI_API_BASE_URL = if ownEmbeddings then embed.url else null;
+      RAG_EMBEDDING_MODEL = if ownEmbeddings then lib.head embed.models else null;
+      # The client library wants one where the server asks for none.
+      RAG_OPENAI_API_KEY = if ownEmbeddings && embed.apiKeySource == null then "none" else null;
       ENABLE_PERSISTENT_CONFIG = lib.boolToString cfg.persistentConfig;
       ANONYMIZED_TELEMETRY = "false";
       DO_NOT_TRACK = "true";
       SCARF_NO_ANALYTICS = "true";
     };
+  sharedSecrets =
+    arguments@{
+      cfg,
+      stack,
+      lib,
+      ...
+    }:
+    let
+      engines = enginesOf stack;
+      embed = lib.findFirst (e: e.name == "llama-cpp-embed") null stack.engines;
+    in
+    lib.optionalAttrs (lib.length engines == 1) {
+      OPENAI_API_KEYS = (lib.head engines).apiKeySource;
+    }
+    // lib.optionalAttrs (cfg.embeddings == "llama-cpp-embed" && embed != null) {
+      RAG_OPENAI_API_KEY = embed.apiKeySource;
+    };
+  secretFiles =
+    arguments@{ stack, lib, ... }:
+    lib.optionalAttrs (joins arguments) (
+      lib.listToAttrs (map (e: lib.nameValuePair (keyIn e) e.apiKeySource) (keyed (enginesOf stack)))
+    );
+  # The image's command is `bash start.sh`.
+  command =
+    arguments@{ stack, lib, ... }:
+    lib.optionals (joins arguments) [
+      "bash"
+      "-c"
+      "export OPENAI_API_KEYS=\"${
+        lib.concatMapStringsSep ";" (e: if e.apiKeySource == null then "none" else "$(cat ${keyIn e})") (
+          enginesOf stack
+        )
+      }\"; exec bash start.sh"
+    ];
   # An emptied file would be filled with new tables, and the chats would seem to be gone.
   integrity =
     { cfg, option, ... }:
@@ -77,25 +169,24 @@ in
         option = "${option}.data.data";
       }
     ];
-  warnings =
+  assertions =
     {
       cfg,
       stack,
       option,
-      lib,
       ...
     }:
-    let
-      keyed = lib.filter (e: e.apiKeySource != null) stack.engines;
-    in
-    lib.optional (keyed != [ ] && !(cfg.secretEnv ? OPENAI_API_KEYS))
-      "${option}: ${
-        lib.concatMapStringsSep ", " (e: e.name) keyed
-      } asks for a key. Set ${option}.secretEnv.OPENAI_API_KEYS to the path of a file with the keys of ${
-        lib.concatMapStringsSep ", " (e: e.name) (
-          lib.filter (e: e.name != "ollama" && !e.embedding) stack.engines
-        )
-      }, in this order, with semicolons between them.";
-  authenticated = { cfg, ... }: cfg.auth;
-  authHint = "set auth = true";
+    [
+      {
+        assertion = (cfg.adminEmail != null) == (cfg.secretEnv ? WEBUI_ADMIN_PASSWORD);
+        message = "${option}: the administrator's account needs both ${option}.adminEmail and ${option}.secretEnv.WEBUI_ADMIN_PASSWORD, and one of them is missing.";
+      }
+      {
+        assertion = cfg.embeddings == "bundled" || stack.on "llama-cpp-embed";
+        message = "${option}.embeddings = \"llama-cpp-embed\", which is off: set services.aiStack.llama-cpp-embed.enable = true, or embeddings = \"bundled\".";
+      }
+    ];
+  # Without a declared administrator the first visitor becomes it.
+  authenticated = { cfg, ... }: cfg.auth && cfg.adminEmail != null;
+  authHint = "set auth = true, adminEmail, and secretEnv.WEBUI_ADMIN_PASSWORD to the path of a file with a password (else the first visitor becomes the administrator)";
 }

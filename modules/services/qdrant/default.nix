@@ -28,6 +28,9 @@ in
     gid = 1000;
   };
   readOnlyRoot = true;
+  # The image's script ends as soon as its trap has run, which kills the server in the middle of
+  # its shutdown (qdrant/qdrant, tools/entrypoint.sh). Its folder is the image's working folder.
+  entrypoint = _: "./qdrant";
   probe.http = {
     port = "http";
     path = "/readyz";
