@@ -3,16 +3,16 @@
 use std::error::Error as _;
 use std::io;
 
-use postgres::Error;
-use postgres::error::{DbError, ErrorPosition, SqlState};
+use tokio_postgres::Error;
+use tokio_postgres::error::{DbError, ErrorPosition, SqlState};
 
 /// Code, message, detail and hint of a server's error; else what the client says.
 pub fn sql(error: &Error) -> String {
     let Some(said) = error.as_db_error() else {
-        return match error.source() {
+        return printable(&match error.source() {
             Some(cause) => format!("{error}: {cause}"),
             None => error.to_string(),
-        };
+        });
     };
     let mut text = format!(
         "{} {}: {}",
@@ -24,7 +24,13 @@ pub fn sql(error: &Error) -> String {
         text.push_str("; ");
         text.push_str(more);
     }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    printable(&text)
+}
+
+/// What a server said, which anybody who listens on its port can be, and any role that
+/// raises an error.
+pub fn printable(text: &str) -> String {
+    aistack_text::line(text, aistack_text::ERROR)
 }
 
 /// Line and column (from 1) of the place in `text` that a server's error names.

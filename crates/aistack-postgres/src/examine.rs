@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use aistack_stack::PostgresDatabase;
-use postgres::error::SqlState;
-use postgres::{Client, Error};
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
+use crate::client::Client;
+use crate::server::{Names, OwnerError};
 use crate::{Server, describe, migrations};
 
 /// What was seen of a declared database.
@@ -51,7 +53,14 @@ impl Server<'_> {
         );
         let (user, password) = (&self.declared.user, &self.passwords.superuser);
         let mut client = self
-            .connect(user, password, &database.name, &options, limit)
+            .connect(
+                user,
+                password,
+                &database.name,
+                Names::Catalog,
+                &options,
+                limit,
+            )
             .map_err(|error| {
                 if error.is_password() {
                     format!("the password of {user} from its file is refused")
@@ -65,12 +74,12 @@ impl Server<'_> {
         let said = |error: &Error| describe::sql(error);
 
         let version: String = client
-            .query_one("SELECT current_setting('server_version')", &[])
+            .query_one("SELECT pg_catalog.current_setting('server_version')", &[])
             .and_then(|row| row.try_get(0))
             .map_err(|error| said(&error))?;
         let major: i32 = client
             .query_one(
-                "SELECT current_setting('server_version_num')::int4 / 10000",
+                "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4 / 10000",
                 &[],
             )
             .and_then(|row| row.try_get(0))
@@ -89,7 +98,10 @@ impl Server<'_> {
         }
         if let Some(directory) = &database.migrations {
             let counted = migrations::load(directory).and_then(|files| {
-                let done = files.applied(&migrations::applied(&mut client)?)?;
+                let mut owner = self
+                    .owner(database, Names::Catalog, &options, Some(limit))
+                    .map_err(|error| migrations_unseen(&database.owner, error))?;
+                let done = files.applied(&migrations::applied(&mut owner, &database.owner)?)?;
                 Ok((done, files.len()))
             });
             match counted {
@@ -108,10 +120,21 @@ impl Server<'_> {
     }
 }
 
+/// Why the owner could not be asked what was applied.
+pub(crate) fn migrations_unseen(owner: &str, error: OwnerError) -> migrations::MigrationError {
+    match error {
+        OwnerError::NoPassword(owner) => migrations::MigrationError::NoPassword { owner },
+        OwnerError::NoConnection(error) => migrations::MigrationError::Sql {
+            what: format!("connecting as {owner}, who owns the database"),
+            cause: error.describe(),
+        },
+    }
+}
+
 fn installed(client: &mut Client, extension: &str) -> Result<Option<String>, Error> {
     client
         .query_opt(
-            "SELECT extversion FROM pg_extension WHERE extname = $1",
+            "SELECT extversion FROM pg_catalog.pg_extension WHERE extname = $1",
             &[&extension],
         )?
         .map(|row| row.try_get(0))

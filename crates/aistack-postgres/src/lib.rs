@@ -5,9 +5,18 @@
 //! [`Server::setup`] changes, [`Server::examine`] only looks. Passwords reach the
 //! server as SCRAM verifiers, so that its log never holds one, and no error holds a
 //! password either. Names and values are quoted by the server itself (`format()`).
+//!
+//! The owner of a declared database is not trusted: it may make whatever it likes in its
+//! database, and set what it likes for the sessions there. So a session of the superuser
+//! resolves names to the server's own objects alone, from its first message on
+//! ([`server`]), and evaluates nothing of the owner's; migrations and the table of what
+//! was applied are read and written in sessions that the owner itself logs in to.
 
+mod client;
 mod describe;
 mod examine;
+mod extensions;
+mod guard;
 mod migrations;
 mod server;
 mod setup;
@@ -137,6 +146,23 @@ pub enum SetupError {
         database: String,
         /// Option path.
         option: String,
+    },
+    /// An extension whose script would run among what others made.
+    #[error(
+        "extension {extension} of database {database} ({option}): it is not marked as trusted, so \
+         its script may call what others made in its schema, with the superuser's rights: \
+         {others}. Move that to another schema (`ALTER FUNCTION … SET SCHEMA …`), and back once \
+         the extension is made"
+    )]
+    Untrusted {
+        /// The extension.
+        extension: String,
+        /// The database.
+        database: String,
+        /// Option path.
+        option: String,
+        /// What others made, in words.
+        others: String,
     },
     /// The migrations can't be read or don't go on from those that were applied.
     #[error("migrations of database {database} ({option}): {cause}")]

@@ -1,24 +1,29 @@
 //! Versioned migrations: files `V1__name.sql`, applied once each, in their order.
 //!
-//! refinery applies them and keeps its table `refinery_schema_history`, in the
-//! schema `public` whatever the search path is: a migration that makes a schema named
-//! as its owner would otherwise hide the table from the next run.
+//! Names, checksums and the table of what was applied are refinery's. The table,
+//! `refinery_schema_history`, is in the schema `public` whatever the search path is: a
+//! migration that makes a schema named as its owner would otherwise hide the table from
+//! the next run. refinery's own runner is not used: it takes every row of the table for
+//! one of its own and ends the program where it is not, and the table's owner can write
+//! to it.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use aistack_stack::PostgresDatabase;
-use postgres::{Client, Error};
-use refinery::{Migration, Runner, Target};
+use refinery_core::Migration;
+use tokio_postgres::Error;
 
+use crate::client::Client;
 use crate::describe;
-use crate::server::run;
 
 /// The table of what was applied.
 const HISTORY: &str = "public.refinery_schema_history";
+/// How many applied migrations are read, and how much of a name.
+const MOST_APPLIED: usize = 100_000;
+const LONGEST: usize = 255;
 /// The largest migration that is read, in bytes.
 const MOST: u64 = 16 * 1024 * 1024;
 
@@ -98,6 +103,27 @@ pub enum MigrationError {
         /// What was wrong with it.
         why: String,
     },
+    /// The owner's password is not declared.
+    #[error(
+        "they are applied as {owner}, who owns the database, and no password of {owner} is \
+         declared: add it to services.aiStack.postgres.users"
+    )]
+    NoPassword {
+        /// The owner.
+        owner: String,
+    },
+    /// A database that belongs to somebody else than declared.
+    #[error(
+        "the database belongs to {seen}, not to {owner}, and {owner} is a superuser: what {seen} \
+         made in it would run with all rights. Nothing was applied: declare {seen} as its owner, \
+         or change that by `ALTER DATABASE … OWNER TO …`"
+    )]
+    Owner {
+        /// Who owns it.
+        seen: String,
+        /// Who is declared.
+        owner: String,
+    },
     /// The server refused a migration.
     #[error(
         "{} failed{}: {cause}. Nothing of it was kept; what came before it is applied",
@@ -140,7 +166,7 @@ pub struct Steps {
 }
 
 /// What was applied: its name and checksum by its version.
-type Applied = BTreeMap<i32, (String, u64)>;
+pub type Applied = BTreeMap<i32, (String, u64)>;
 
 /// Reads the files `*.sql` of a directory, not of those below it.
 pub fn load(directory: &Path) -> Result<Steps, MigrationError> {
@@ -240,86 +266,101 @@ impl Steps {
     }
 }
 
-/// What was applied to the database of a connection. Nothing is made.
-pub fn applied(client: &mut Client) -> Result<Applied, MigrationError> {
+/// What was applied to the database of a connection, whose role is `owner`. Nothing is
+/// made. The connection must resolve names to the server's own objects alone.
+///
+/// Only a table of the owner's own is read: a view in its place would run whatever its
+/// author put into it, and the connection may be the superuser's.
+pub fn applied(client: &mut Client, owner: &str) -> Result<Applied, MigrationError> {
     let failed = |error: Error| MigrationError::Sql {
         what: "reading what was applied".to_owned(),
         cause: describe::sql(&error),
     };
-    let there: bool = client
-        .query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&HISTORY])
-        .and_then(|row| row.try_get(0))
+    let found = client
+        .query_opt(
+            "SELECT c.relkind::pg_catalog.text, pg_catalog.pg_get_userbyid(c.relowner)::pg_catalog.text \
+             FROM pg_catalog.pg_class c \
+             JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = 'public' AND c.relname = 'refinery_schema_history'",
+            &[],
+        )
         .map_err(failed)?;
-    if !there {
+    let Some(found) = found else {
         return Ok(Applied::new());
+    };
+    let kind: String = found.try_get(0).map_err(failed)?;
+    let seen: String = found.try_get(1).map_err(failed)?;
+    let history = |why: String| MigrationError::History { why };
+    if kind != "r" {
+        let name = match kind.as_str() {
+            "v" => "a view",
+            "m" => "a materialized view",
+            "f" => "a foreign table",
+            "p" => "a partitioned table",
+            _ => "something else",
+        };
+        return Err(history(format!(
+            "{HISTORY} is {name}, and was not read. Put the table back"
+        )));
     }
-    // Looked at before refinery does, which takes it for granted.
+    if seen != owner {
+        return Err(history(format!(
+            "it belongs to {}, and was not read: migrations are applied as {owner}. \
+             `ALTER TABLE {HISTORY} OWNER TO …` changes it",
+            describe::printable(&seen)
+        )));
+    }
     let rows = client
         .query(
             &format!(
-                "SELECT version::int4, name::text, checksum::text, applied_on::text FROM {HISTORY}"
+                "SELECT version::pg_catalog.int4, \
+                 pg_catalog.left(name::pg_catalog.text, {LONGEST}), \
+                 pg_catalog.left(checksum::pg_catalog.text, {LONGEST}) \
+                 FROM ONLY {HISTORY} LIMIT {}",
+                MOST_APPLIED + 1
             ),
             &[],
         )
-        .map_err(|error| MigrationError::History {
-            why: describe::sql(&error),
-        })?;
+        .map_err(|error| history(describe::sql(&error)))?;
+    if rows.len() > MOST_APPLIED {
+        return Err(history(format!("it has more than {MOST_APPLIED} rows")));
+    }
     rows.iter()
         .map(|row| {
             let read = || -> Option<(i32, (String, u64))> {
                 let checksum: String = row.try_get(2).ok()?;
-                let _when: String = row.try_get(3).ok()?;
                 Some((
                     row.try_get(0).ok()?,
                     (row.try_get(1).ok()?, checksum.parse().ok()?),
                 ))
             };
-            read().ok_or_else(|| MigrationError::History {
-                why: "a row without a version, a name, a time or a checksum".to_owned(),
-            })
+            read()
+                .ok_or_else(|| history("a row without a version, a name or a checksum".to_owned()))
         })
         .collect()
 }
 
-/// Applies what is pending, each in a transaction, as the owner of the database: what
-/// they make is the owner's.
+/// Applies the migrations that are not in `done`, each in a transaction. The connection is
+/// the owner's: what they make is the owner's, and what the owner made and they touch
+/// (triggers, functions) runs with no more rights than the owner has.
 pub fn apply(
     client: &mut Client,
     database: &PostgresDatabase,
     steps: &Steps,
+    done: &Applied,
     say: &mut dyn FnMut(&str),
 ) -> Result<(), MigrationError> {
-    let done = applied(client)?;
-    steps.applied(&done)?;
-    let pending: Vec<&Step> = steps
+    for (_, step) in steps
         .steps
         .iter()
         .filter(|(version, _)| !done.contains_key(version))
-        .map(|(_, step)| step)
-        .collect();
-    if pending.is_empty() {
-        return Ok(());
-    }
-    run(client, "SET ROLE %I", &[&database.owner]).map_err(|error| MigrationError::Sql {
-        what: format!("becoming {}, who owns it", database.owner),
-        cause: describe::sql(&error),
-    })?;
-    let all: Vec<Migration> = steps
-        .steps
-        .values()
-        .map(|step| step.migration.clone())
-        .collect();
-    for step in pending {
-        let mut runner = Runner::new(&all)
-            .set_abort_divergent(true)
-            .set_abort_missing(true)
-            // One at a time, so that an error is known to be this one's; grouped, since
-            // refinery otherwise writes it down in a transaction of its own, and one that
-            // was applied and not written down would be applied again.
-            .set_grouped(true)
-            .set_target(Target::Version(step.migration.version()));
-        runner.set_migration_table_name(HISTORY);
-        runner.run(client).map_err(|error| failure(step, &error))?;
+    {
+        let applied = one(client, &step.migration);
+        if let Err(error) = applied {
+            // The connection may have ended; then there is nothing left to take back.
+            drop(client.batch_execute("ROLLBACK"));
+            return Err(failure(step, &error));
+        }
         say(&format!(
             "applied {} to database {}",
             step.migration, database.name
@@ -328,16 +369,37 @@ pub fn apply(
     Ok(())
 }
 
-fn failure(step: &Step, error: &refinery::Error) -> MigrationError {
-    let cause = error
-        .source()
-        .and_then(|cause| cause.downcast_ref::<Error>());
+/// Applies one migration and writes it down, both or none. The table, and what stands in
+/// it, are those of refinery, so that its own tools read it.
+fn one(client: &mut Client, migration: &Migration) -> Result<(), Error> {
+    client.batch_execute(&format!(
+        "BEGIN; CREATE TABLE IF NOT EXISTS {HISTORY} (version pg_catalog.int4 PRIMARY KEY, \
+         name pg_catalog.varchar(255), applied_on pg_catalog.varchar(255), \
+         checksum pg_catalog.varchar(255))"
+    ))?;
+    client.batch_execute(migration.sql().unwrap_or_default())?;
+    client.execute(
+        &format!(
+            "INSERT INTO {HISTORY} (version, name, applied_on, checksum) VALUES \
+             ($1, $2, pg_catalog.to_char(pg_catalog.timezone('UTC', pg_catalog.now()), \
+             'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), $3)"
+        ),
+        &[
+            &migration.version(),
+            &migration.name(),
+            &migration.checksum().to_string(),
+        ],
+    )?;
+    client.batch_execute("COMMIT")
+}
+
+fn failure(step: &Step, error: &Error) -> MigrationError {
     MigrationError::Failed {
         path: step.path.clone(),
-        place: cause
-            .and_then(Error::as_db_error)
+        place: error
+            .as_db_error()
             .and_then(|said| describe::place(said, step.migration.sql().unwrap_or_default())),
-        cause: cause.map_or_else(|| error.to_string(), describe::sql),
+        cause: describe::sql(error),
     }
 }
 

@@ -1,14 +1,17 @@
 //! Connections to the server, and statements with names in them.
 
-use std::sync::mpsc;
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postgres::config::SslMode;
-use postgres::error::SqlState;
-use postgres::types::ToSql;
-use postgres::{Client, Config, Error, NoTls};
+use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, Error};
 
+use aistack_stack::PostgresDatabase;
+
+use crate::client::Client;
 use crate::{Server, SetupError, describe};
 
 /// How long a connection may take, the first words of the protocol with it.
@@ -17,8 +20,31 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// another declaration may name otherwise.
 const MAINTENANCE: &str = "postgres";
 
+/// Settings of a session that has the superuser's rights, or that reads what a role may
+/// have prepared. They stand in the first message to the server, and so override what the
+/// owner of a database set for its sessions (`ALTER DATABASE … SET`).
+///
+/// Names resolve to the server's own objects and to nothing else: without this, a
+/// function, an operator or a view of the owner's is taken for the server's and runs with
+/// the rights of the session. The schema of temporary objects is named so that it comes
+/// last (<https://www.postgresql.org/docs/current/runtime-config-client.html>,
+/// `search_path`).
+const CATALOG_ONLY: &str = "-c search_path=pg_catalog,pg_temp -c role=none \
+                            -c local_preload_libraries=";
+
+/// What a session resolves names to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// The server's own objects alone.
+    Catalog,
+    /// Whatever the database and the role say: for migrations, which are written so.
+    Declared,
+}
+
 /// Why there is no connection.
 pub enum NoConnection {
+    /// The socket could not be had, or the server is not who it should be.
+    Socket(io::Error),
     /// The client or the server said so.
     Said(Error),
     /// Nothing was said in time.
@@ -29,6 +55,7 @@ impl NoConnection {
     /// It in words.
     pub fn describe(&self) -> String {
         match self {
+            Self::Socket(error) => describe::printable(&format!("error connecting: {error}")),
             Self::Said(error) => describe::sql(error),
             Self::TimedOut(limit) => format!("no answer within {} s", limit.as_secs_f64()),
         }
@@ -43,7 +70,7 @@ impl NoConnection {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Said(error) => describe::is_transient(error),
-            Self::TimedOut(_) => true,
+            Self::Socket(_) | Self::TimedOut(_) => true,
         }
     }
 
@@ -51,9 +78,17 @@ impl NoConnection {
     pub fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Said(error) => error.code(),
-            Self::TimedOut(_) => None,
+            Self::Socket(_) | Self::TimedOut(_) => None,
         }
     }
+}
+
+/// Why there is no connection as the owner of a database.
+pub(crate) enum OwnerError {
+    /// Its password is not declared.
+    NoPassword(String),
+    /// The server takes none.
+    NoConnection(NoConnection),
 }
 
 impl Server<'_> {
@@ -63,39 +98,66 @@ impl Server<'_> {
         user: &str,
         password: &[u8],
         database: &str,
+        names: Names,
         options: &str,
         limit: Duration,
     ) -> Result<Client, NoConnection> {
+        let options = match names {
+            Names::Catalog => format!("{CATALOG_ONLY} {options}"),
+            Names::Declared => options.to_owned(),
+        };
         let mut config = Config::new();
         config
-            .host(&self.address.ip().to_string())
-            .port(self.address.port())
             .ssl_mode(SslMode::Disable)
             .user(user)
             .password(password)
             .dbname(database)
             .application_name("aistack")
-            .options(options)
-            .connect_timeout(limit);
-        // The library's limit is the TCP connection's alone; who accepts and is silent
-        // must not hang this.
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || drop(sender.send(config.connect(NoTls))));
-        match receiver.recv_timeout(limit) {
-            Ok(result) => result.map_err(NoConnection::Said),
-            Err(_) => Err(NoConnection::TimedOut(limit)),
-        }
+            .options(options);
+        Client::connect(self.address, &config, limit)
     }
 
     /// A connection as the superuser.
     pub(crate) fn superuser(&self, database: &str) -> Result<Client, NoConnection> {
         let (user, password) = (&self.declared.user, &self.passwords.superuser);
-        self.connect(user, password, database, "", CONNECT_LIMIT)
+        self.connect(user, password, database, Names::Catalog, "", CONNECT_LIMIT)
+    }
+
+    /// A connection as the declared owner of a database, under its own name: a session
+    /// that the superuser opened and that then took the owner's role (`SET ROLE`) goes
+    /// back to the superuser's rights whenever a function of the owner's says so
+    /// (`RESET ROLE`).
+    pub(crate) fn owner(
+        &self,
+        database: &PostgresDatabase,
+        names: Names,
+        options: &str,
+        limit: Option<Duration>,
+    ) -> Result<Client, OwnerError> {
+        let PostgresDatabase { name, owner, .. } = database;
+        let password = if *owner == self.declared.user {
+            &self.passwords.superuser
+        } else {
+            self.passwords
+                .roles
+                .get(owner)
+                .ok_or_else(|| OwnerError::NoPassword(owner.clone()))?
+        };
+        let limit = limit.unwrap_or(CONNECT_LIMIT);
+        self.connect(owner, password, name, names, options, limit)
+            .map_err(OwnerError::NoConnection)
     }
 
     /// A connection as one of the declared roles, and what came of it.
     pub(crate) fn login(&self, role: &str, password: &[u8]) -> Result<(), NoConnection> {
-        let tried = self.connect(role, password, MAINTENANCE, "", CONNECT_LIMIT);
+        let tried = self.connect(
+            role,
+            password,
+            MAINTENANCE,
+            Names::Catalog,
+            "",
+            CONNECT_LIMIT,
+        );
         match tried {
             Ok(_) => Ok(()),
             // Both come after the password was found right.
@@ -138,10 +200,13 @@ impl Server<'_> {
 /// server: `%I` a name, `%L` a value (`format()`).
 pub fn run(client: &mut Client, template: &str, values: &[&str]) -> Result<(), Error> {
     let places: Vec<String> = (1..=values.len())
-        .map(|place| format!(", ${place}::text"))
+        .map(|place| format!(", ${place}::pg_catalog.text"))
         .collect();
     // The template is this program's own text; what is declared goes as parameters.
-    let query = format!("SELECT format($${template}$${})", places.concat());
+    let query = format!(
+        "SELECT pg_catalog.format($${template}$${})",
+        places.concat()
+    );
     let values: Vec<&(dyn ToSql + Sync)> = values
         .iter()
         .map(|value| value as &(dyn ToSql + Sync))

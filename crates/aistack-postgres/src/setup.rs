@@ -1,16 +1,20 @@
 //! What `aistack setup` does on a server.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use aistack_stack::{PostgresDatabase, PostgresRole};
-use postgres::error::SqlState;
-use postgres::{Client, Error};
 use postgres_protocol::password::scram_sha_256;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
-use crate::server::{NoConnection, run, wait_for};
-use crate::{Inside, Server, SetupError, describe, migrations};
+use crate::client::Client;
+use crate::examine::migrations_unseen;
+use crate::migrations::MigrationError;
+use crate::server::{Names, NoConnection, run, wait_for};
+use crate::{Inside, Server, SetupError, describe, extensions, migrations};
 
 /// How long a server may be away: it restarts once at the end of its first
 /// initialisation, and its container is healthy by then.
@@ -111,9 +115,17 @@ impl Server<'_> {
                 digits
             })
         };
-        let text = |value: &str| format!("convert_from(decode('{}', 'hex'), 'UTF8')", hex(value));
+        let text = |value: &str| {
+            format!(
+                "pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), 'UTF8')",
+                hex(value)
+            )
+        };
+        // First of all, as in every session of the superuser: names are those of the
+        // server's own objects.
         format!(
-            "SELECT format('ALTER ROLE %I PASSWORD %L', {}, {}) \\gexec\n",
+            "SET search_path = pg_catalog, pg_temp;\n\
+             SELECT pg_catalog.format('ALTER ROLE %I PASSWORD %L', {}, {}) \\gexec\n",
             text(&self.declared.user),
             text(&scram_sha_256(&self.passwords.superuser))
         )
@@ -146,7 +158,7 @@ impl Server<'_> {
         let failed = |error: &Error| refused(format!("user {name}"), option, error);
         let may_login: Option<bool> = client
             .query_opt(
-                "SELECT rolcanlogin FROM pg_roles WHERE rolname = $1",
+                "SELECT rolcanlogin FROM pg_catalog.pg_roles WHERE rolname = $1",
                 &[name],
             )
             .and_then(|row| row.map(|row| row.try_get(0)).transpose())
@@ -216,15 +228,14 @@ impl Server<'_> {
         };
         let before = problems.len();
         for extension in &database.extensions {
-            problems.extend(self.extension(&mut client, database, extension, say).err());
+            problems.extend(extensions::bring(self, &mut client, database, extension, say).err());
         }
         // Migrations may use what is missing; half of them would be no help.
         if problems.len() > before {
             return;
         }
         if let Some(directory) = &database.migrations {
-            let done = migrations::load(directory)
-                .and_then(|files| migrations::apply(&mut client, database, &files, say));
+            let done = self.migrate(&mut client, database, directory, say);
             if let Err(cause) = done {
                 problems.push(SetupError::Migrations {
                     database: database.name.clone(),
@@ -235,64 +246,58 @@ impl Server<'_> {
         }
     }
 
-    fn extension(
+    /// Applies the migrations that are pending, as the owner of the database.
+    fn migrate(
         &self,
-        client: &mut Client,
+        superuser: &mut Client,
         database: &PostgresDatabase,
-        extension: &str,
+        directory: &Path,
         say: &mut dyn FnMut(&str),
-    ) -> Result<(), SetupError> {
-        let PostgresDatabase { name, option, .. } = database;
-        let failed = |error: &Error| {
-            refused(
-                format!("extension {extension} of database {name}"),
-                option,
-                error,
-            )
-        };
-        let found = client
-            .query_opt(
-                "SELECT default_version, installed_version FROM pg_available_extensions \
-                 WHERE name = $1",
-                &[&extension],
-            )
-            .map_err(|error| failed(&error))?;
-        let Some(found) = found else {
-            return Err(SetupError::NoExtension {
-                extension: extension.to_owned(),
-                database: name.clone(),
-                option: option.clone(),
+    ) -> Result<(), MigrationError> {
+        let files = migrations::load(directory)?;
+        let owner = &database.owner;
+        if let Some(seen) = stranger(superuser, database)? {
+            return Err(MigrationError::Owner {
+                seen,
+                owner: owner.clone(),
             });
-        };
-        let version = |column| found.try_get::<_, Option<String>>(column);
-        let offered = version(0).map_err(|error| failed(&error))?;
-        let Some(installed) = version(1).map_err(|error| failed(&error))? else {
-            run(client, "CREATE EXTENSION IF NOT EXISTS %I", &[extension])
-                .map_err(|error| failed(&error))?;
-            say(&format!("made extension {extension} in database {name}"));
-            return Ok(());
-        };
-        // Versions have no order of their own: older is what an update leads from.
-        let older: bool = client
-            .query_one(
-                "SELECT EXISTS (SELECT FROM pg_extension_update_paths($1) \
-                 WHERE source = $2 AND target = $3 AND path IS NOT NULL)",
-                &[&extension, &installed, &offered],
-            )
-            .and_then(|row| row.try_get(0))
-            .map_err(|error| failed(&error))?;
-        if older && offered.as_ref() != Some(&installed) {
-            say(&format!(
-                "extension {extension} of database {name} ({option}) is of version {installed}, \
-                 the image has {}; it was left so. After a backup: `podman exec -it {} psql -X -U \
-                 {} -d {name} -c 'ALTER EXTENSION \"{extension}\" UPDATE'`",
-                offered.unwrap_or_default(),
-                self.container,
-                self.declared.user,
-            ));
         }
-        Ok(())
+        let connect = |names| {
+            self.owner(database, names, "", None)
+                .map_err(|error| migrations_unseen(owner, error))
+        };
+        let applied = migrations::applied(&mut connect(Names::Catalog)?, owner)?;
+        if files.applied(&applied)? == files.len() {
+            return Ok(());
+        }
+        migrations::apply(
+            &mut connect(Names::Declared)?,
+            database,
+            &files,
+            &applied,
+            say,
+        )
     }
+}
+
+/// Who owns the database, where that is somebody else than a declared owner who is a
+/// superuser.
+fn stranger(
+    client: &mut Client,
+    database: &PostgresDatabase,
+) -> Result<Option<String>, MigrationError> {
+    client
+        .query_opt(
+            "SELECT pg_catalog.pg_get_userbyid(d.datdba)::pg_catalog.text \
+             FROM pg_catalog.pg_database d, pg_catalog.pg_roles r \
+             WHERE d.datname = $1 AND r.rolname = $2 AND r.rolsuper AND d.datdba <> r.oid",
+            &[&database.name, &database.owner],
+        )
+        .and_then(|row| row.map(|row| row.try_get(0)).transpose())
+        .map_err(|error| MigrationError::Sql {
+            what: "asking who owns the database".to_owned(),
+            cause: describe::sql(&error),
+        })
 }
 
 /// Makes a database that is not there.
@@ -310,7 +315,8 @@ fn make(
     let failed = |error: &Error| refused(format!("database {name}"), option, error);
     let seen: Option<String> = client
         .query_opt(
-            "SELECT pg_get_userbyid(datdba)::text FROM pg_database WHERE datname = $1",
+            "SELECT pg_catalog.pg_get_userbyid(datdba)::pg_catalog.text \
+             FROM pg_catalog.pg_database WHERE datname = $1",
             &[name],
         )
         .and_then(|row| row.map(|row| row.try_get(0)).transpose())
@@ -330,7 +336,7 @@ fn make(
     Ok(())
 }
 
-fn refused(what: String, option: &str, error: &Error) -> SetupError {
+pub(crate) fn refused(what: String, option: &str, error: &Error) -> SetupError {
     let hint = if error.code() == Some(&SqlState::UNDEFINED_OBJECT) {
         "; a user that is declared nowhere is not made"
     } else {
@@ -359,7 +365,7 @@ fn lock(client: &mut Client, say: &mut dyn FnMut(&str)) -> Result<(), SetupError
     let mut said = false;
     let taken = wait_for(LOCK_PATIENCE, LOCK_INTERVAL, || {
         let free: bool = client
-            .query_one("SELECT pg_try_advisory_lock($1)", &[&LOCK])?
+            .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&LOCK])?
             .try_get(0)?;
         if !free && !said {
             said = true;

@@ -7,120 +7,12 @@ use std::fs;
 use std::io;
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fakes::cluster::{Cluster, cluster};
+use fakes::place::{WAITED, database, place};
 use fakes::{Machine, closed_port, outcome, port, service, stack};
-use serde_json::{Value, json};
-
-/// A superuser and a first database of a test's own, as an image makes them, on the
-/// server that all tests share.
-struct Place {
-    machine: Machine,
-    cluster: &'static Cluster,
-    declared: Value,
-}
-
-const WAITED: &str = "x: another setup is at work on this server; it is waited for\n";
-
-/// The names in it are of `name`; none: there is no server.
-fn place(name: &str) -> Option<Place> {
-    let cluster = cluster()?;
-    let machine = Machine::new();
-    machine.write("pg-socket", cluster.socket.to_str().unwrap());
-    machine.write("pg-port", &cluster.port.to_string());
-    let quoted = name.replace('"', "\"\"");
-    cluster.psql(
-        "admin",
-        "postgres",
-        &format!("CREATE ROLE \"{quoted}\" SUPERUSER LOGIN"),
-    );
-    cluster.psql(
-        "admin",
-        "postgres",
-        &format!("CREATE DATABASE \"{quoted}\" OWNER \"{quoted}\""),
-    );
-    let mut declared = service("x");
-    declared["ports"] = json!([port("postgres", "127.0.0.1", cluster.port)]);
-    declared["postgres"] = json!({
-        "port": "postgres", "user": name, "database": name,
-        "passwordSource": machine.write_private("password", "sesame-of-the-superuser\n"),
-        "major": null, "versionFile": machine.path("PG_VERSION"),
-        "roles": [], "databases": [],
-    });
-    Some(Place {
-        machine,
-        cluster,
-        declared,
-    })
-}
-
-fn database(name: &str, owner: &str, migrations: Option<&Path>) -> Value {
-    json!({
-        "name": name, "owner": owner, "extensions": [], "migrations": migrations,
-        "option": format!("services.aiStack.x.databases.{name}"),
-    })
-}
-
-impl Place {
-    fn role(&mut self, name: &str, password: &str) {
-        let file = self
-            .machine
-            .write_private(&format!("password-{name}").replace('/', "_"), password);
-        let role = json!({
-            "name": name, "passwordSource": file, "option": format!("services.aiStack.x.users.{name}"),
-        });
-        self.declared["postgres"]["roles"]
-            .as_array_mut()
-            .unwrap()
-            .push(role);
-    }
-
-    fn database(&mut self, database: Value) {
-        self.declared["postgres"]["databases"]
-            .as_array_mut()
-            .unwrap()
-            .push(database);
-    }
-
-    fn command(&self, command: &str) -> assert_cmd::Command {
-        let file = self.machine.stack(&stack(&[("x", self.declared.clone())]));
-        let mut words = vec![command, "x", "--stack", file.to_str().unwrap()];
-        if command == "check" {
-            words.extend(["--timeout", "10"]);
-        }
-        self.machine.aistack(&words)
-    }
-
-    /// Other tests have setups at work on the same server; that this one waited for
-    /// them is left out.
-    fn setup(&self) -> (i32, String, String) {
-        let (code, out, error) = outcome(self.command("setup"));
-        (code, out.replace(WAITED, ""), error)
-    }
-
-    /// The lines of `aistack check` on databases.
-    fn check(&self) -> (i32, String) {
-        let (code, out, _) = outcome(self.command("check"));
-        let lines: Vec<String> = out
-            .lines()
-            .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
-            .filter(|line| line.contains(" database "))
-            .collect();
-        (code, lines.join("\n"))
-    }
-
-    fn migration(&self, name: &str, text: &str) -> std::path::PathBuf {
-        let file = self.machine.write(&format!("migrations/{name}"), text);
-        file.parent().unwrap().to_owned()
-    }
-
-    fn psql(&self, database: &str, statement: &str) -> String {
-        self.cluster.psql("admin", database, statement)
-    }
-}
+use serde_json::json;
 
 #[test]
 fn a_new_server_comes_to_what_is_declared_and_stays_so() {

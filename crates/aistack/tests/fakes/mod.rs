@@ -5,6 +5,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod cluster;
+pub mod place;
 
 use std::fs;
 use std::io::{self, Write};

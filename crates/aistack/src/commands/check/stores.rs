@@ -1,5 +1,6 @@
 //! What a service's databases hold, and whether its files look emptied.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use aistack_host::secret::{self, SecretError};
 use aistack_host::sqlite::{self, SqliteError};
 use aistack_postgres::{Passwords, Seen, Server};
 use aistack_qdrant::{Found as Held, declared};
-use aistack_stack::{Integrity, IntegrityKind, Postgres, Qdrant, Service};
+use aistack_stack::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
 
 use super::{Found, Kind};
 use crate::commands::{setup, stores};
@@ -53,9 +54,29 @@ fn of_postgres(
                 .collect();
         }
     };
-    let passwords = Passwords {
+    // What was applied is read as the owner.
+    let mut unread: BTreeMap<&str, SecretError> = BTreeMap::new();
+    let mut passwords = Passwords {
         superuser,
-        roles: std::collections::BTreeMap::new(),
+        roles: BTreeMap::new(),
+    };
+    for role in &postgres.roles {
+        let owns = |database: &PostgresDatabase| {
+            database.owner == role.name && database.migrations.is_some()
+        };
+        if postgres.databases.iter().any(owns) {
+            match secret::read(&below(root, &role.password_source)) {
+                Ok(password) => drop(passwords.roles.insert(role.name.clone(), password)),
+                Err(error) => drop(unread.insert(&role.name, error)),
+            }
+        }
+    }
+    let unread_of = |name: &str| {
+        postgres
+            .databases
+            .iter()
+            .find(|database| database.name == name && database.migrations.is_some())
+            .and_then(|database| unread.get(database.owner.as_str()))
     };
     let server = Server {
         declared: postgres,
@@ -67,6 +88,9 @@ fn of_postgres(
         .examine(limit)
         .into_iter()
         .map(|examined| {
+            if let Some(error) = unread_of(&examined.database) {
+                return (Kind::Database, examined.database, not_looked(error));
+            }
             let found = match examined.seen {
                 Seen::AsDeclared(words) => Found::Well(words),
                 Seen::Differs(words) => Found::Bad(words, Some(again(name, service))),
