@@ -364,7 +364,10 @@ in
       warnings =
         let
           unpinned = attrNames (
-            filterAttrs (_: s: s.image.digest == null && s.image.archive == null) cfg.resolved.services
+            filterAttrs (
+              # One without an image has an assertion that says so.
+              _: s: s.image.reference != null && s.image.digest == null && s.image.archive == null
+            ) cfg.resolved.services
           );
         in
         optional (unpinned != [ ])

@@ -13,8 +13,9 @@ let
 
   # The core alone, without NixOS around it: quick, and enough for whatever the core
   # decides by itself.
-  core =
-    module:
+  core = coreIn "system";
+  coreIn =
+    scope: module:
     (lib.evalModules {
       modules = [
         ../../modules/stack
@@ -34,11 +35,11 @@ let
             };
           };
           config.services.aiStack = {
-            scope = "system";
+            inherit scope;
             dataRoot = "/var/lib/local-ai";
             identity = {
               host = "box";
-              user = null;
+              user = if scope == "user" then "ann" else null;
               manifestPath = "/etc/aistack/stack.json";
             };
             # A value of the right type; nothing here builds it.
@@ -163,6 +164,10 @@ let
     inherit
       lib
       on
+      coreIn
+      messages
+      nixos
+      withHome
       manifest
       container
       refuses

@@ -3,6 +3,10 @@
 {
   lib,
   on,
+  coreIn,
+  messages,
+  nixos,
+  withHome,
   manifest,
   container,
   refuses,
@@ -13,6 +17,7 @@ let
   file =
     module: name: target:
     (on module).services.aiStack.resolved.services.${name}.configTexts.${target};
+  catalog = import ../../modules/stack/catalog.nix { inherit lib; };
   private = {
     enable = true;
     image = "registry.example/x:1@sha256:${lib.concatStrings (lib.genList (_: "0") 64)}";
@@ -491,4 +496,80 @@ in
   "Qdrant is its container's first process" =
     equal (container { qdrant.enable = true; } "qdrant").entrypoint
       "./qdrant";
+  "a whole system and a home say which option is missing" =
+    let
+      stack = {
+        enable = true;
+        llama-cpp.enable = true;
+        vllm.enable = true;
+      };
+      # A failed assertion can be caught, an error of evaluation cannot.
+      builds = config: (builtins.tryEval config.system.build.toplevel.drvPath).success;
+      system = nixos [ { services.aiStack = stack; } ];
+      home = nixos [ (withHome stack) ];
+    in
+    equal
+      [
+        (builds system)
+        (builds home)
+        (refuses system [ "services.aiStack.llama-cpp.model is not set" ])
+        (refuses home.home-manager.users.ann [ "services.aiStack.vllm.model is not set" ])
+      ]
+      [
+        false
+        false
+        null
+        null
+      ];
 }
+# ── each service alone: it evaluates, or says which option is missing ──
+// lib.mergeAttrsList (
+  lib.concatMap
+    (
+      scope:
+      map (
+        name:
+        let
+          config = coreIn scope {
+            enable = true;
+            ${name}.enable = true;
+          };
+          said = messages config;
+          # Everything that a back end makes files of. Configuration files are texts here.
+          rendered = {
+            inherit (config.services.aiStack)
+              manifest
+              units
+              scenarios
+              userFiles
+              ledger
+              ;
+            inherit (config.virtualisation) quadlet;
+            texts = lib.mapAttrs (_: s: s.configTexts) config.services.aiStack.resolved.services;
+            inherit (config) warnings;
+          };
+          tried = builtins.tryEval (
+            # Also with a failed assertion: modules of NixOS look at our units and containers in
+            # assertions of their own, and an error there would hide ours.
+            builtins.deepSeq said (
+              builtins.stringLength (builtins.toJSON (rendered // { ledger = rendered.ledger.table; }))
+            )
+          );
+          unclear = lib.filter (m: !(lib.hasInfix "services.aiStack." m)) said;
+        in
+        {
+          "${name} alone in ${scope} scope evaluates, or names the option that is missing" =
+            if !tried.success then
+              "an error of evaluation"
+            else if unclear != [ ] then
+              "no option is named: ${toString unclear}"
+            else
+              null;
+        }
+      ) (lib.attrNames catalog)
+    )
+    [
+      "system"
+      "user"
+    ]
+)

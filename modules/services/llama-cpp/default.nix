@@ -51,10 +51,9 @@ let
     { cfg, stack, ... }:
     if declared cfg stack then
       lib.removePrefix "${cfg.data.models}/" stack.models.${cfg.model}.path
-    else if lib.hasPrefix "/" cfg.model then
-      lib.removePrefix "${cfg.data.models}/" cfg.model
     else
-      cfg.model;
+      # null has an assertion of its own, which an error here would hide.
+      lib.removePrefix "${cfg.data.models}/" (toString cfg.model);
   # The name that clients ask for: a declared one, so that those that need a name have it.
   served =
     { cfg, name, ... }:
