@@ -43,7 +43,11 @@ in
     qdrant.enable = true;
     chromadb.enable = true;
     mindsdb.enable = true;
-    postgres.enable = true;
+    postgres = {
+      enable = true;
+      # Signs that systemd would expand.
+      settings.log_line_prefix = "%m [%p] $HOME ";
+    };
     redis.enable = true;
     redisinsight.enable = true;
     aidb = private "aidb";

@@ -18,6 +18,9 @@ let
     ;
 
   cfg = config.services.aiStack;
+  util = import ../stack/util.nix { inherit lib; };
+  # tmpfiles.d(5): fields may be in quotes, and have specifiers.
+  word = path: util.systemd.word (util.systemd.path path);
   manifestFile = "aistack/stack.json";
   user = config.home.username;
   account = if osConfig == null then null else osConfig.users.users.${user} or null;
@@ -109,10 +112,10 @@ in
 
       systemd.user = {
         tmpfiles.rules = [
-          "d ${cfg.dataRoot} 0700 - - -"
-          "d ${cfg.dataRoot}/secrets 0700 - - -"
+          "d ${word cfg.dataRoot} 0700 - - -"
+          "d ${word "${cfg.dataRoot}/secrets"} 0700 - - -"
         ]
-        ++ mapAttrsToList (host: d: "d ${host} ${d.mode} - - -") directories;
+        ++ mapAttrsToList (host: d: "d ${word host} ${d.mode} - - -") directories;
 
         # As in system scope: `aistack apply` restarts what changed.
         services = mapAttrs' (

@@ -19,6 +19,7 @@ let
     ;
 
   cfg = config.services.aiStack;
+  util = import ../stack/util.nix { inherit lib; };
   manifestPath = "aistack/stack.json";
 
   # Home Manager as a module of this system: its users' stacks share our ports.
@@ -210,7 +211,7 @@ in
           }
         ]
         ++ mapAttrsToList (host: d: {
-          ${host}.d = {
+          ${util.systemd.path host}.d = {
             mode = mkDefault d.mode;
             user = mkDefault (toString (if d.owner == null then 0 else d.owner.uid));
             group = mkDefault (toString (if d.owner == null then 0 else d.owner.gid));

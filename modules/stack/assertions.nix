@@ -15,6 +15,9 @@ let
   util = import ./util.nix { inherit lib; };
   inherit (cfg.resolved) services;
 
+  # Without the value, where the word itself is one.
+  shown = word: if lib.hasPrefix "-" word then word else "an argument";
+
   forService =
     _: s:
     let
@@ -22,6 +25,8 @@ let
       c = s.config;
       exposed = !(util.isLoopback c.address);
       leaked = filter (var: util.looksSecret var c.environment.${var}) (attrNames c.environment);
+      flags = util.secretFlags c.extraArgs;
+      broken = filter (d: builtins.match "[^:[:cntrl:]]*" d.host == null) s.data;
       absent = filter (n: !(services ? ${n})) c.needs;
       args = c._arguments;
     in
@@ -47,6 +52,16 @@ let
         message = "${option}.environment: ${concatStringsSep ", " leaked} looks like a secret, and the value would be readable by everyone in the Nix store. Put it into a file and set ${
           concatStringsSep " and " (map (var: "${option}.secretEnv.${var}") leaked)
         } to its path.";
+      }
+      {
+        assertion = flags == [ ];
+        message = "${option}.extraArgs: the value of ${concatStringsSep ", " (map shown flags)} looks like a secret, which would be readable by everyone in the Nix store and in the list of processes. Put it into a file and set ${option}.secretEnv.VARIABLE or ${option}.secretFiles to its path (to ask clients for a key, ${s.def.authHint}).";
+      }
+      {
+        assertion = broken == [ ];
+        message = "${
+          concatStringsSep ", " (map (d: "${option}.data.${d.name}") broken)
+        }: the path of a folder cannot have a colon, which ends it for podman, nor a line break or another control character.";
       }
       {
         assertion = s.gpu == null || s.gpu.unknown == [ ];

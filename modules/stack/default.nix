@@ -352,14 +352,21 @@ in
         ) catalog
         ++ [ own ]
       );
-      assertions = [
-        {
-          assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
-          message = "services.aiStack.facts has schema ${
-            toString (cfg.facts.schema or "none")
-          }, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
-        }
-      ];
+      assertions =
+        # Those of services in containers are in assertions.nix.
+        concatLists (
+          mapAttrsToList (name: def: def.assertions cfg.${name}._arguments) (
+            filterAttrs (_: def: !def.container) enabled
+          )
+        )
+        ++ [
+          {
+            assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
+            message = "services.aiStack.facts has schema ${
+              toString (cfg.facts.schema or "none")
+            }, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
+          }
+        ];
 
       warnings =
         let

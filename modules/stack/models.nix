@@ -12,6 +12,7 @@ let
     ;
 
   cfg = config.services.aiStack;
+  util = import ./util.nix { inherit lib; };
 
   absolutePath = types.strMatching "/.*" // {
     description = "absolute path";
@@ -131,6 +132,19 @@ in
         message = "services.aiStack.models: ${lib.concatStringsSep ", " twice} is the file of more than one model: set fileName of one of them.";
       }
     ]
+    ++ lib.concatLists (
+      mapAttrsToList (name: m: [
+        {
+          assertion =
+            m.fileName != "." && m.fileName != ".." && builtins.match "[^[:cntrl:]]+" m.fileName != null;
+          message = "services.aiStack.models.${name}.fileName = ${builtins.toJSON m.fileName} is not the name of a file: set it to a name without line breaks, and not to \".\" or \"..\".";
+        }
+        {
+          assertion = !(util.hasLogin m.url);
+          message = "services.aiStack.models.${name}.url has a user and a password in it, which would be readable by everyone in the Nix store and in stack.json. Leave them out, and set services.aiStack.models.${name}.tokenFile to the path of a file with an access token.";
+        }
+      ]) cfg.models
+    )
     ++ mapAttrsToList (name: _: {
       assertion = builtins.match "[a-z0-9][a-z0-9._-]*" name != null;
       message = "services.aiStack.models.\"${name}\": a unit is named after it; use lower-case letters, digits, dots and dashes.";
@@ -141,7 +155,7 @@ in
       nameValuePair m.unit {
         Unit = {
           Description = "Local AI: model ${name}";
-          WantsMountsFor = [ cfg.modelsDir ];
+          WantsMountsFor = [ (util.systemd.word (util.systemd.path cfg.modelsDir)) ];
           # A download that ends after the stack was stopped would start an engine again.
           PartOf = [ cfg.resolved.target ];
           # Who waits for the file is started when it is there.
@@ -158,7 +172,14 @@ in
         };
         Service = {
           Type = "exec";
-          ExecStart = "${cfg.package}/bin/aistack model fetch ${name} --stack ${cfg.identity.manifestPath}";
+          ExecStart = util.systemd.exec [
+            "${cfg.package}/bin/aistack"
+            "model"
+            "fetch"
+            name
+            "--stack"
+            cfg.identity.manifestPath
+          ];
           Restart = "on-failure";
           RestartSec = 60;
           RestartSteps = 6;

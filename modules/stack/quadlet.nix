@@ -22,9 +22,21 @@ let
   rootless = cfg.scope == "user";
   tool = "${cfg.package}/bin/aistack";
   manifest = cfg.identity.manifestPath;
+  run =
+    arguments:
+    util.systemd.exec (
+      [ tool ]
+      ++ arguments
+      ++ [
+        "--stack"
+        manifest
+      ]
+    );
   inherit (cfg.resolved) services;
 
-  containerConfig =
+  # Written so that systemd expands nothing in it.
+  containerConfig = s: util.systemd.literals (plainConfig s);
+  plainConfig =
     s:
     let
       c = s.config;
@@ -165,14 +177,17 @@ let
           ]
           ++ unitsOf (s.needs ++ s.wants)
           ++ optional (asked s) secretsUnit;
-          WantsMountsFor = map (d: d.host) s.data;
+          WantsMountsFor = map (d: util.systemd.word (util.systemd.path d.host)) s.data;
           # A cause that goes away (a secret that arrives, a disk that is mounted, a port
           # that is freed) must not find the unit given up on.
           StartLimitIntervalSec = 0;
         }
       ];
       serviceConfig = {
-        ExecStartPre = "${tool} prestart ${s.name} --stack ${manifest}";
+        ExecStartPre = run [
+          "prestart"
+          s.name
+        ];
         Restart = "always";
         RestartSec = 2;
         RestartSteps = 6;
@@ -186,7 +201,12 @@ let
       // lib.optionalAttrs (s.setup != [ ] || s.postgres != null || s.qdrant != null) {
         # What fails there leaves the server up: others use the databases that are well, and
         # `aistack check` says which are not.
-        ExecStartPost = "-${tool} setup ${s.name} --stack ${manifest}";
+        ExecStartPost = "-${
+          run [
+            "setup"
+            s.name
+          ]
+        }";
       };
     };
 
@@ -207,7 +227,10 @@ let
     Unit.Description = "Local AI: secrets of ${s.name}";
     Service = {
       Type = "oneshot";
-      ExecStart = "${tool} rotate ${s.name} --stack ${manifest}";
+      ExecStart = run [
+        "rotate"
+        s.name
+      ];
     };
   };
   rotatePath = s: {
@@ -215,7 +238,7 @@ let
       Description = "Local AI: watch the secrets of ${s.name}";
       PartOf = [ cfg.resolved.target ];
     };
-    Path.PathChanged = sourcesOf s;
+    Path.PathChanged = map util.systemd.path (sourcesOf s);
   };
 
   # What a service is to be filled with, behind its start: it never delays or fails that.
@@ -230,7 +253,7 @@ let
     };
     Service = {
       Type = "exec";
-      ExecStart = lib.escapeShellArgs (
+      ExecStart = util.systemd.exec (
         [
           tool
           "${s.name}-load"
@@ -259,7 +282,10 @@ let
       # Not RemainAfterExit: each start of the container asks anew whether the image is
       # there, also after `podman system reset`.
       Type = "oneshot";
-      ExecStart = "${tool} pull ${s.name} --stack ${manifest}";
+      ExecStart = run [
+        "pull"
+        s.name
+      ];
       TimeoutStartSec = "infinity";
     };
   };
@@ -316,7 +342,7 @@ in
             Service = {
               Type = "exec";
               RemainAfterExit = true;
-              ExecStart = "${tool} apply --stack ${manifest}";
+              ExecStart = run [ "apply" ];
               Restart = "on-failure";
               RestartSec = 60;
             };

@@ -96,20 +96,32 @@ rec {
     + lib.optionalString (entry.tag != null) ":${entry.tag}"
     + lib.optionalString (entry.digest != null) "@${entry.digest}";
 
-  # Whether an environment variable looks like a secret that would end up in the store.
+  # Whether the value under a name looks like a secret that would end up in the store. Names
+  # are variables, flags and keys of settings: API_KEY, api-key and apiKey are the same.
   looksSecret =
     name: value:
     let
-      upper = lib.toUpper name;
+      upper = lib.replaceStrings [ "-" "." ] [ "_" "_" ] (lib.toUpper name);
+      named = pattern: builtins.match pattern upper != null;
       secretName =
-        builtins.match "(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|API_?KEY|ACCESS_KEY|SECRET_KEY|PRIVATE_KEY|CREDENTIALS?)(_.*)?" upper
-        != null;
+        named "(.*_)?(PASSWORD|PASSWD|PASSPHRASE|SECRET|API_?KEYS?|MASTER_?KEY|ACCESS_?KEY|SECRET_?KEY|PRIVATE_?KEY|CREDENTIALS?)(_.*)?"
+        || named "(.*_)?(PASS|REQUIREPASS|MASTERAUTH)"
+        || named ".*_PWD"
+        || named "(.*_)?(REDIS|REDISCLI|BASIC|PROXY|HTTP|SMTP|REGISTRY)_AUTH"
+        # A number of tokens is none.
+        || (named "(.*_)?(TOKEN|BEARER)(_.*)?" && builtins.match "[0-9]+" value == null);
       points = any (s: lib.hasSuffix s upper) [
         "_FILE"
         "_PATH"
         "_DIR"
         "_URL"
         "_NAME"
+      ];
+      # Where a program is told to look for the value.
+      refers = any (p: hasPrefix p value) [
+        "os.environ/"
+        "\${{ secrets."
+        "\${{secrets."
       ];
       secretValue =
         any (p: hasPrefix p value) [
@@ -124,17 +136,97 @@ rec {
           "AKIA"
           "-----BEGIN"
         ]
-        || builtins.match ".*://[^/@: ]+:[^/@ ]+@.*" value != null;
-      plain = builtins.elem (toLower value) [
-        ""
-        "true"
-        "false"
-        "none"
-        "0"
-        "1"
-      ];
+        || hasLogin value;
+      plain = lib.all (
+        part:
+        builtins.elem (toLower part) [
+          ""
+          "true"
+          "false"
+          "none"
+          "null"
+          "0"
+          "1"
+        ]
+      ) (lib.splitString ";" value);
     in
-    secretValue || (secretName && !points && !plain);
+    !refers && (secretValue || (secretName && !points && !plain));
+
+  # Whether a URL has a user and a password in it.
+  hasLogin = text: builtins.match ".*://[^/@: ]+:[^/@ ]+@.*" text != null;
+
+  # The places in nested settings whose values look like secrets: "a.b.0.api_key".
+  secretsIn =
+    let
+      walk =
+        place: name: value:
+        if builtins.isAttrs value then
+          lib.concatLists (lib.mapAttrsToList (key: walk (place ++ [ key ]) key) value)
+        else if builtins.isList value then
+          lib.concatLists (lib.imap0 (at: walk (place ++ [ (toString at) ]) name) value)
+        else if builtins.isString value && looksSecret name value then
+          [ (lib.concatStringsSep "." place) ]
+        else
+          [ ];
+    in
+    walk [ ] "";
+
+  # The flags of a command line whose values look like secrets: `--api-key X`, `--api-key=X`.
+  secretFlags =
+    words:
+    let
+      following = lib.drop 1 words ++ [ "" ];
+      of =
+        word: next:
+        let
+          m = builtins.match "--?([^=]+)(=(.*))?" word;
+          given = if m == null then null else builtins.elemAt m 2;
+        in
+        if m == null then
+          lib.optional (looksSecret "" word) word
+        else if
+          looksSecret (lib.head m) (
+            if given != null then
+              given
+            else if hasPrefix "-" next then
+              ""
+            else
+              next
+          )
+        then
+          [ "--${lib.head m}" ]
+        else
+          [ ];
+    in
+    lib.unique (lib.concatLists (lib.zipListsWith of words following));
+
+  # Text for systemd's files. systemd expands `%` in most values (specifiers) and `$` in
+  # commands (systemd.unit(5), systemd.service(5)); both are doubled to stay as they are. What
+  # a quadlet says ends on podman's command line in `ExecStart=`: quadlet quotes the words and
+  # leaves these two signs (containers/podman, pkg/systemd/parser/split.go).
+  systemd = rec {
+    path = lib.replaceStrings [ "%" ] [ "%%" ];
+    literal = lib.replaceStrings [ "%" "$" ] [ "%%" "$$" ];
+    # Every string in a value.
+    literals =
+      value:
+      if builtins.isString value then
+        literal value
+      else if builtins.isList value then
+        map literals value
+      else if builtins.isAttrs value then
+        lib.mapAttrs (_: literals) value
+      else
+        value;
+    # One word of a list or of a command line, also with white space in it.
+    word =
+      text:
+      if builtins.match "[^[:space:]\"'\\;]+" text != null then
+        text
+      else
+        "\"${lib.replaceStrings [ "\\" "\"" ] [ "\\\\" "\\\"" ] text}\"";
+    exec = lib.concatMapStringsSep " " (text: word (literal text));
+  };
 
   # The value that follows the last occurrence of a flag in a command line, or null.
   lastArgument =

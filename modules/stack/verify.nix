@@ -20,7 +20,8 @@ let
   cfg = config.services.aiStack;
   rootless = cfg.scope == "user";
 
-  quick = lib.escapeShellArgs [
+  escaped = words: util.systemd.literal (lib.escapeShellArgs words);
+  quick = escaped [
     "${cfg.package}/bin/aistack-testdriver"
     "quick"
     "--stack"
@@ -30,7 +31,7 @@ let
   ];
   # Behind a switch the old containers are still well: what is asked must be what was
   # declared. Waits for the one in the background, and fails where an image is not there.
-  applied = lib.escapeShellArgs [
+  applied = escaped [
     "${cfg.package}/bin/aistack"
     "apply"
     "--stack"

@@ -280,7 +280,7 @@ in
       [
         "http://local-ai-llama-cpp:8080/v1;http://local-ai-vllm:8000/v1"
         false
-        "export OPENAI_API_KEYS=\"$(cat /run/secrets/key-of-llama-cpp);none\"; exec bash start.sh"
+        "export OPENAI_API_KEYS=\"$$(cat /run/secrets/key-of-llama-cpp);none\"; exec bash start.sh"
         [ "/run/secrets/llama" ]
       ];
 
@@ -496,6 +496,237 @@ in
   "Qdrant is its container's first process" =
     equal (container { qdrant.enable = true; } "qdrant").entrypoint
       "./qdrant";
+  # ── values arrive literally ──
+  "systemd expands nothing in what a service is given" =
+    let
+      seen = container {
+        redis = {
+          enable = true;
+          environment.X = "$HOME %H";
+          extraArgs = [ "100%" ];
+          health.command = "echo $PATH";
+          data.data = "/srv/100%";
+        };
+        postgres = {
+          enable = true;
+          settings.log_line_prefix = "%m [%p] ";
+        };
+      };
+    in
+    equal
+      [
+        (seen "redis").environments.X
+        (lib.last (seen "redis").exec)
+        (seen "redis").healthCmd
+        (lib.head (seen "redis").volumes)
+        (lib.elem "log_line_prefix=%%m [%%p] " (seen "postgres").exec)
+      ]
+      [
+        "$$HOME %%H"
+        "100%%"
+        "echo $$PATH"
+        "/srv/100%%:/data"
+        true
+      ];
+  "paths with white space are one word in units" =
+    let
+      config = on {
+        dataRoot = lib.mkForce "/srv/my data/%h";
+        redis.enable = true;
+      };
+    in
+    equal config.virtualisation.quadlet.containers.local-ai-redis.unitConfig.WantsMountsFor [
+      ''"/srv/my data/%%h/redis"''
+    ];
+
+  # ── no secret in the store ──
+  "secrets in plain options are refused, with the option to use" =
+    let
+      leaks = module: words: refuses (on module) words;
+    in
+    equal (lib.filterAttrs (_: seen: seen != null) {
+      keys = leaks {
+        open-webui = {
+          enable = true;
+          environment.OPENAI_API_KEYS = "a;b";
+        };
+      } [ "services.aiStack.open-webui.secretEnv.OPENAI_API_KEYS" ];
+      pass = leaks {
+        grafana = {
+          enable = true;
+          environment.GF_SMTP_PASS = "x";
+        };
+      } [ "services.aiStack.grafana.secretEnv.GF_SMTP_PASS" ];
+      auth = leaks {
+        redisinsight = {
+          enable = true;
+          environment.REDIS_AUTH = "x";
+        };
+      } [ "services.aiStack.redisinsight.secretEnv.REDIS_AUTH" ];
+      pwd = leaks {
+        redis = {
+          enable = true;
+          environment.MY_PWD = "x";
+        };
+      } [ "services.aiStack.redis.secretEnv.MY_PWD" ];
+      master =
+        leaks
+          {
+            litellm = {
+              enable = true;
+              settings.general_settings.master_key = "abc";
+            };
+          }
+          [
+            "services.aiStack.litellm.settings.general_settings.master_key"
+            "services.aiStack.litellm.secretEnv"
+          ];
+      route = leaks {
+        litellm = {
+          enable = true;
+          routes = [
+            {
+              model_name = "a";
+              litellm_params.api_key = "abc";
+            }
+          ];
+        };
+      } [ "services.aiStack.litellm.routes.0.litellm_params.api_key" ];
+      flag =
+        leaks
+          {
+            llama-cpp = llama // {
+              extraArgs = [
+                "--api-key"
+                "abc"
+              ];
+            };
+          }
+          [
+            "services.aiStack.llama-cpp.extraArgs"
+            "--api-key"
+            "secretEnv.LLAMA_API_KEY"
+          ];
+      joined = leaks {
+        vllm = {
+          enable = true;
+          model = "a/b";
+          extraArgs = [ "--api-key=abc" ];
+        };
+      } [ "services.aiStack.vllm.extraArgs" ];
+      redis =
+        leaks
+          {
+            redis = {
+              enable = true;
+              extraArgs = [
+                "--requirepass"
+                "abc"
+              ];
+            };
+          }
+          [
+            "services.aiStack.redis.extraArgs"
+            "passwordFile"
+          ];
+      url = leaks {
+        models.m = {
+          url = "https://me:pw@models.example/m.gguf";
+          sha256 = lib.concatStrings (lib.genList (_: "0") 64);
+        };
+      } [ "services.aiStack.models.m.tokenFile" ];
+      continue =
+        leaks
+          {
+            continue = {
+              enable = true;
+              models = [
+                {
+                  name = "x";
+                  apiKey = "abc";
+                }
+              ];
+            };
+          }
+          [
+            "services.aiStack.continue.models.0.apiKey"
+            "secrets.NAME"
+          ];
+      scrape = leaks {
+        prometheus = {
+          enable = true;
+          scrapeConfigs = [ { basic_auth.password = "abc"; } ];
+        };
+      } [ "services.aiStack.prometheus.scrapeConfigs.0.basic_auth.password" ];
+    }) { };
+  "names of secrets, files and numbers are no secrets" = accepts (on {
+    litellm = {
+      enable = true;
+      settings.general_settings.database_url = "os.environ/DATABASE_URL";
+      routes = [
+        {
+          model_name = "a";
+          litellm_params.api_key = "os.environ/OTHER_KEY";
+        }
+      ];
+    };
+    continue = {
+      enable = true;
+      models = [ { apiKey = "\${{ secrets.OTHER }}"; } ];
+    };
+    llama-cpp = llama // {
+      extraArgs = [
+        "--api-key-file"
+        "/run/secrets/keys"
+        "--token-count"
+        "12"
+        "--keep"
+        "-1"
+      ];
+    };
+    postgres = {
+      enable = true;
+      environment.POSTGRES_HOST_AUTH_METHOD = "trust";
+    };
+  });
+  "a model's file has a name, and a folder's path no colon" =
+    equal
+      [
+        (refuses (on {
+          models.m = {
+            url = "https://models.example/m.gguf";
+            sha256 = lib.concatStrings (lib.genList (_: "0") 64);
+            fileName = "..";
+          };
+        }) [ "services.aiStack.models.m.fileName" ])
+        (refuses (on {
+          redis = {
+            enable = true;
+            data.data = "/srv/a:b";
+          };
+        }) [ "services.aiStack.redis.data.data" ])
+        (refuses (on {
+          redis = {
+            enable = true;
+            data.data = "/srv/a\nb";
+          };
+        }) [ "services.aiStack.redis.data.data" ])
+      ]
+      [
+        null
+        null
+        null
+      ];
+  "vLLM's key does not open it to other machines" = refuses (on {
+    gpu.backend = "cuda";
+    vllm = {
+      enable = true;
+      model = "a/b";
+      address = "0.0.0.0";
+      openFirewall = true;
+      secretEnv.VLLM_API_KEY = "/run/secrets/vllm";
+    };
+  }) [ "services.aiStack.vllm.allowUnauthenticated" ];
   "a whole system and a home say which option is missing" =
     let
       stack = {

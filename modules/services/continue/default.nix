@@ -67,4 +67,23 @@ in
         models = lib.concatMap of stack.engines ++ cfg.models;
       };
     };
+  assertions =
+    {
+      cfg,
+      option,
+      util,
+      lib,
+      ...
+    }:
+    let
+      leaked = util.secretsIn cfg.models;
+    in
+    [
+      {
+        assertion = leaked == [ ];
+        message = "${
+          lib.concatMapStringsSep ", " (place: "${option}.models.${place}") leaked
+        } looks like a secret, and would be readable by everyone in the Nix store. Write \"\${{ secrets.NAME }}\" here, and NAME=value into ~/.continue/.env.";
+      }
+    ];
 }

@@ -136,6 +136,25 @@ in
       embedding = false;
       apiKey = "LITELLM_MASTER_KEY";
     };
+  assertions =
+    {
+      cfg,
+      option,
+      util,
+      lib,
+      ...
+    }:
+    let
+      leaked =
+        map (place: "${option}.settings.${place}") (util.secretsIn cfg.settings)
+        ++ map (place: "${option}.routes.${place}") (util.secretsIn cfg.routes);
+    in
+    [
+      {
+        assertion = leaked == [ ];
+        message = "${lib.concatStringsSep ", " leaked} looks like a secret, and would be readable by everyone in the Nix store. Put it into a file, set ${option}.secretEnv.NAME to its path, and write \"os.environ/NAME\" here; the master key is ${option}.secretEnv.LITELLM_MASTER_KEY.";
+      }
+    ];
   # It always asks for its key.
   authenticated = _: true;
 }

@@ -52,6 +52,11 @@ in
       exec = sql "SELECT '[1,2,3]'::vector <-> '[1,2,2]'::vector";
       expect = "1";
     }
+    ++ lib.optional (cfg.settings ? log_line_prefix) {
+      name = "logs with the declared prefix";
+      exec = sql "SHOW log_line_prefix";
+      expect = cfg.settings.log_line_prefix;
+    }
     # A number without a unit counts pages, which this does not reckon with.
     ++ lib.optional (sharedBuffers != null && builtins.match "[0-9]+[kMGT]B" sharedBuffers != null) {
       name = "is tuned to its memory";

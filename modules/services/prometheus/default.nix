@@ -79,6 +79,25 @@ in
     lib.listToAttrs (
       map (m: lib.nameValuePair (tokenIn m.name) m.token) (lib.filter (m: m.token != null) stack.metrics)
     );
+  assertions =
+    {
+      cfg,
+      option,
+      util,
+      lib,
+      ...
+    }:
+    let
+      leaked = util.secretsIn cfg.scrapeConfigs;
+    in
+    [
+      {
+        assertion = leaked == [ ];
+        message = "${
+          lib.concatMapStringsSep ", " (place: "${option}.scrapeConfigs.${place}") leaked
+        } looks like a secret, and would be readable by everyone in the Nix store. Put it into a file, set ${option}.secretFiles.\"/run/secrets/NAME\" to its path, and use the setting that takes a file (credentials_file, password_file).";
+      }
+    ];
   command =
     { cfg, ... }:
     [

@@ -202,6 +202,8 @@ in
     }:
     lib.optional (cfg.model != null && !(local arguments) && cfg.revision == null)
       "${option}.model = \"${cfg.model}\" without a revision is whatever the repository holds today: set ${option}.revision to a commit.";
-  authenticated = { cfg, ... }: cfg.secretEnv ? VLLM_API_KEY;
-  authHint = "set secretEnv.VLLM_API_KEY to the path of a file with an API key";
+  # Its key guards the paths below /v1; /invocations, /tokenize, /metrics and others stay open
+  # (vllm-project/vllm, docs/usage/security.md).
+  authenticated = _: false;
+  authHint = "set secretEnv.VLLM_API_KEY for the paths below /v1, and put a reverse proxy before it that lets only those through";
 }
