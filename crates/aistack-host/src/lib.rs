@@ -8,8 +8,10 @@
 pub mod command;
 pub mod directory;
 pub mod file;
+pub mod guard;
 pub mod journal;
 pub mod lock;
+pub mod ownership;
 pub mod podman;
 pub mod scope;
 pub mod secret;

@@ -212,6 +212,48 @@ impl Podman {
         }
     }
 
+    /// The options that a network was made with; none: there is no network of that name.
+    ///
+    /// # Errors
+    /// When podman can't be run, or answers something else.
+    pub fn network_options(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, CommandError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            options: Option<BTreeMap<String, String>>,
+        }
+        // `podman network exists`: 0 yes, 1 no.
+        let exists = self.ask(&["network", "exists", name].map(OsStr::new), None)?;
+        match exists.status.code() {
+            Some(0) => {}
+            Some(1) => return Ok(None),
+            _ => return Err(exists.into_error()),
+        }
+        let done = self.ask(&["network", "inspect", name].map(OsStr::new), None)?;
+        if !done.status.success() {
+            return Err(done.into_error());
+        }
+        let answers = serde_json::from_slice::<Vec<Answer>>(&done.stdout).ok();
+        match answers.and_then(|mut answers| answers.pop()) {
+            Some(answer) => Ok(Some(answer.options.unwrap_or_default())),
+            None => Err(CommandError::Unexpected {
+                command: done.command,
+                wanted: "a network in JSON",
+            }),
+        }
+    }
+
+    /// Removes a network that no container uses.
+    ///
+    /// # Errors
+    /// When podman can't be run, or containers use it.
+    pub fn remove_network(&self, name: &str) -> Result<(), CommandError> {
+        self.obey(&["network", "rm", name].map(OsStr::new))
+    }
+
     /// Whether the local storage has the image (`podman image exists`: 0 yes, 1 no).
     ///
     /// # Errors

@@ -11,7 +11,7 @@ mod validate;
 
 pub use load::{LoadError, MAX_BYTES, default_path};
 pub use model::{
-    Backend, Collection, DataDirectory, Distance, Engine, Gpu, HttpProbe, Image, Integrity,
+    Backend, Collection, DataDirectory, Distance, Engine, Gpu, HttpProbe, Ids, Image, Integrity,
     IntegrityKind, Metrics, Mode, Model, Owner, Port, Postgres, PostgresDatabase, PostgresRole,
     Probe, Protocol, Qdrant, RequiredPath, SCHEMA, Scope, Secret, Service, SocketProbe, Stack,
 };

@@ -41,6 +41,9 @@ pub struct Stack {
     pub target: String,
     /// Name of the podman network that the containers share.
     pub network: String,
+    /// Options that the network was declared with, as `podman network create --opt` takes them.
+    #[serde(default)]
+    pub network_options: BTreeMap<String, String>,
     /// The services that are on, by name.
     pub services: BTreeMap<String, Service>,
     /// The model files that are fetched, by name.
@@ -151,6 +154,20 @@ pub struct Service {
     /// Files that must not be found emptied before the container starts.
     #[serde(default)]
     pub integrity: Vec<Integrity>,
+    /// The user and group ids of the host that the container has to itself; none: it has the
+    /// ids of the scope's owner.
+    #[serde(default)]
+    pub ids: Option<Ids>,
+}
+
+/// A range of user and group ids of the host. Id 0 in the container is the first of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ids {
+    /// The first id.
+    pub start: u32,
+    /// How many.
+    pub size: u32,
 }
 
 impl Service {

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 const SAMPLE: &str = include_str!("fixtures/stack.json");
 
 /// Fields of a service that may be left out, and what they are then.
-const OPTIONAL: [(&str, &str); 5] = [
+const OPTIONAL: [(&str, &str); 6] = [
     ("setup", "[]"),
     ("engine", "null"),
     ("postgres", "null"),
     ("qdrant", "null"),
     ("integrity", "[]"),
+    ("ids", "null"),
 ];
 
 fn repository(path: &str) -> PathBuf {

@@ -40,6 +40,10 @@ enum Command {
     Ports(commands::ports::Args),
     Prep(commands::prep::Args),
     Prestart(commands::prestart::Args),
+    #[command(hide = true)]
+    Guard(commands::guard::Args),
+    #[command(hide = true)]
+    Network(commands::network::Args),
     Setup(commands::setup::Args),
     Rotate(commands::rotate::Args),
     Pull(commands::pull::Args),
@@ -65,6 +69,8 @@ pub fn run() -> ExitCode {
         Command::Ports(args) => commands::ports::run(&args),
         Command::Prep(args) => commands::prep::run(&args),
         Command::Prestart(args) => commands::prestart::run(&args),
+        Command::Guard(args) => commands::guard::run(&args),
+        Command::Network(args) => commands::network::run(&args),
         Command::Setup(args) => commands::setup::run(&args),
         Command::Rotate(args) => commands::rotate::run(&args),
         Command::Pull(args) => commands::pull::run(&args),

@@ -6,6 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aistack_host::directory::{self, DirectoryError};
+use aistack_host::ownership::{self, IdRange, Move, Record};
 use aistack_host::podman::Podman;
 use aistack_host::secret;
 use aistack_host::sockets::{Transport, try_bind};
@@ -17,6 +18,7 @@ use aistack_stack::{
 use anyhow::Result;
 
 use super::gpu;
+use super::guard;
 use super::select::{self, Loaded, current_user, search_path, user_flag};
 use super::stores;
 use crate::cli::Verdict;
@@ -48,7 +50,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     stack: PathBuf,
 
-    /// Look for GPUs (/dev, CDI specs) below this directory
+    /// Look for GPUs (/dev, CDI specs) and podman's networks below this directory
     #[arg(
         long,
         value_name = "DIR",
@@ -90,7 +92,9 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
             Some(declared) => gpu::missing(root, &declared.devices, user.as_deref()),
             None => Vec::new(),
         });
+        problems.extend(take_over(&loaded.stack, service));
         problems.extend(directories(&loaded.stack, service));
+        problems.extend(exposed(root, &loaded.stack));
         // Not below a disk that isn't mounted: the value would be gone with the mount.
         let may_generate = problems.is_empty();
         secrets(&service.secrets, may_generate, &mut problems);
@@ -305,6 +309,71 @@ fn data_version(service: &Service, postgres: &Postgres) -> Option<String> {
             postgres.database,
         )
     })
+}
+
+/// Gives the data to the ids that the container has now. It had others before it got a range
+/// of its own, or after the range was moved.
+fn take_over(stack: &Stack, service: &Service) -> Vec<String> {
+    if stack.scope != Scope::System {
+        return Vec::new();
+    }
+    let to = service.ids.map(|ids| IdRange {
+        start: ids.start,
+        size: ids.size,
+    });
+    let owned = service
+        .data
+        .iter()
+        .filter(|data| data.owner.is_some() && data.host.is_dir());
+    let record = Record::of(&stack.data_root, &service.container);
+    let from = match record.read() {
+        Ok(from) => from,
+        Err(error) => return vec![error.to_string()],
+    };
+    let by = Move {
+        from: from.filter(|from| Some(*from) != to),
+        to,
+    };
+    let mut problems = Vec::new();
+    for data in owned {
+        let done = ownership::differs(&data.host, by).and_then(|differs| {
+            // An interrupted move leaves no record, so all is looked at again.
+            if differs || from != to {
+                ownership::move_ids(&data.host, by)
+            } else {
+                Ok(0)
+            }
+        });
+        match done {
+            Ok(0) => {}
+            Ok(moved) => println!(
+                "{}: {moved} files and folders belong to the container's own user ids now",
+                data.host.display()
+            ),
+            Err(error) => problems.push(format!(
+                "data directory {} ({}) can't be given to the container's user ids: {error}",
+                data.name, service.option
+            )),
+        }
+    }
+    if problems.is_empty()
+        && from != to
+        && let Err(error) = record.write(to)
+    {
+        problems.push(error.to_string());
+    }
+    problems
+}
+
+/// Refuses to start a container that other machines could reach past its published ports.
+fn exposed(root: &Path, stack: &Stack) -> Option<String> {
+    // A stack without options for its network is on one that somebody else looks after.
+    if stack.scope != Scope::System || stack.network_options.is_empty() {
+        return None;
+    }
+    guard::close(root, stack)
+        .err()
+        .map(|error| error.to_string())
 }
 
 fn directories(stack: &Stack, service: &Service) -> Vec<String> {
