@@ -202,6 +202,7 @@
               curl
               hwdata
               makeBinaryWrapper
+              nftables
               python3
               skopeo
               ;

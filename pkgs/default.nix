@@ -8,6 +8,7 @@
   flakeReference,
   hwdata,
   makeBinaryWrapper,
+  nftables,
   python3,
   skopeo,
 }:
@@ -70,13 +71,14 @@ in
       AISTACK_PCI_IDS = "${hwdata}/share/hwdata/pci.ids";
       doCheck = false; # `checks` runs the tests
       nativeBuildInputs = [ makeBinaryWrapper ];
-      # The programs that fetch models and copy images. Those in PATH come first, so that
-      # a newer one is not hidden; podman is the system's own in any case.
+      # The programs that fetch models, copy images and close the containers' network. Those
+      # in PATH come first, so that a newer one is not hidden; podman is the system's own in any case.
       # The link is the old name of the command, which scripts and fingers know.
       postInstall = ''
         wrapProgram $out/bin/aistack --suffix PATH : ${
           lib.makeBinPath [
             curl
+            nftables
             skopeo
           ]
         }

@@ -145,6 +145,9 @@ in
           user = null;
           manifestPath = "/etc/${manifestPath}";
         };
+        hostGroups = mapAttrs (_: group: group.gid) {
+          inherit (config.users.groups) render systemd-journal video;
+        };
         verify.rollbackScript = ''
           set -eu
           profile=/nix/var/nix/profiles/system

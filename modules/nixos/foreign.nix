@@ -292,8 +292,29 @@ let
       }
     ) config.virtualisation.oci-containers.containers
   );
+  # Accounts, and the subordinate ids that they are given. A range that NixOS hands out by
+  # itself (autoSubUidGidRange) begins at 100000 and stays below systemd's containers.
+  accounts = concatLists (
+    mapAttrsToList (
+      name: u:
+      let
+        option = "users.users.${name}";
+        range = of: start: size: part: {
+          kind = "ids";
+          inherit of;
+          owner = "${option} (NixOS)";
+          option = "${option}.${part}";
+          inherit start size;
+        };
+      in
+      optional (u.uid != null && u.uid >= 65536) (range "user" u.uid 1 "uid")
+      ++ map (r: range "user" r.startUid r.count "subUidRanges") u.subUidRanges
+      ++ map (r: range "group" r.startGid r.count "subGidRanges") u.subGidRanges
+    ) config.users.users
+  );
 in
-simples
+accounts
+++ simples
 ++ llamaCpp
 ++ k3s
 ++ qdrant

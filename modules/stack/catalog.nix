@@ -17,7 +17,7 @@ let
     description = "one line, for people";
     image = "key of the image lock, or a set of them by GPU backend";
     ports = "name -> { container, host, protocol }";
-    data = "name -> { path (in the container), dir (below dataRoot), readOnly, shared, mode }";
+    data = "name -> { path (in the container), dir (below dataRoot), readOnly, mode }";
     mounts = "folders of the host that it may read: [ { host, container, why } ]";
     user = "{ uid, gid } that the image runs as; null: root in the container";
     container = "false where there is nothing to run, only files for the user";
@@ -37,6 +37,7 @@ let
     needs = "services without which it cannot run";
     wants = "services that it uses when they are on; or { engines } -> those, with the engines' names by rank";
     readOnlyRoot = "whether the image runs on a read-only root file system";
+    groups = "groups of the host whose files it may use, by name (system scope)";
     init = "whether podman's init is its first process: for a program that heeds no SIGTERM as that";
     tmpfs = "writable places that a read-only root needs";
     capabilities = "name -> why it is needed";
@@ -95,6 +96,7 @@ let
     needs = [ ];
     wants = [ ];
     readOnlyRoot = false;
+    groups = [ ];
     init = false;
     tmpfs = [ ];
     capabilities = { };

@@ -196,6 +196,13 @@ in
       description = "Name of the podman network that the containers share.";
     };
 
+    hostGroups = mkOption {
+      type = types.attrsOf types.int;
+      internal = true;
+      default = { };
+      description = "Ids of the host's groups that containers may be given, by name; set by the back end of the system scope.";
+    };
+
     scope = mkOption {
       type = types.enum [
         "system"

@@ -17,6 +17,12 @@ let
   };
 in
 rec {
+  # The groups that /dev/dri and /dev/kfd belong to (systemd's 50-udev-default.rules).
+  groups = [
+    "render"
+    "video"
+  ];
+
   # The machine's cards that a backend can use, in the order of their slots, which is
   # the order in which CUDA's container toolkit, ROCm and Vulkan number them.
   cardsFor =

@@ -7,6 +7,7 @@
 #   directory  path, exclusive (whether it writes there)
 #   name       domain (container, network; of whom), name
 #   gpu        slot; shown, and compared by memory elsewhere
+#   ids        of (user, group or both), start, size: a range of the host's ids
 { lib, util }:
 let
   inherit (lib)
@@ -75,6 +76,34 @@ let
       found = [ ];
     } sorted).found;
 
+  # Ranges of ids that overlap: in the order of their starts, each is held against those that
+  # have not ended before it begins.
+  overlapping =
+    claims:
+    let
+      sorted = sort (a: b: a.start < b.start) claims;
+      step =
+        state: c:
+        let
+          open = filter (o: o.start + o.size > c.start) state.open;
+        in
+        {
+          open = open ++ [ c ];
+          found =
+            state.found
+            ++ map (o: {
+              a = o;
+              b = c;
+            }) (filter (o: o.of == c.of || o.of == "both" || c.of == "both") open);
+        };
+    in
+    (foldl' step {
+      open = [ ];
+      found = [ ];
+    } sorted).found;
+
+  idRange = c: "${toString c.start or 0}-${toString (c.start or 0 + c.size or 0 - 1)}";
+
   describe =
     c:
     {
@@ -82,6 +111,7 @@ let
       directory = "data directory ${c.path or ""}";
       name = "${c.domain or ""} name ${c.name or ""}";
       gpu = "GPU in slot ${c.slot or ""}";
+      ids = "${if c.of or "" == "both" then "user and group" else c.of or ""} ids ${idRange c}";
     }
     .${c.kind};
 
@@ -92,6 +122,7 @@ let
       directory = c.path or "";
       name = "${c.domain or ""}:${c.name or ""}";
       gpu = c.slot or "";
+      ids = idRange c;
     }
     .${c.kind};
 
@@ -105,6 +136,7 @@ in
       ofKind "port" claims
     )
     ++ nested (ofKind "directory" claims)
+    ++ overlapping (ofKind "ids" claims)
     ++ grouped (c: "${c.domain}/${c.name}") (_: _: true) (ofKind "name" claims);
 
   # One text for all of them.

@@ -18,6 +18,7 @@ let
   cfg = config.services.aiStack;
   util = import ./util.nix { inherit lib; };
   resolve = import ./resolve.nix { inherit lib util; };
+  ids = import ./ids.nix { inherit lib; };
 
   rootless = cfg.scope == "user";
   tool = "${cfg.package}/bin/aistack";
@@ -108,10 +109,18 @@ let
           "keep-id:uid=${toString def.user.uid},gid=${toString def.user.gid}"
         else
           null;
+      uidMaps = ids.uidMaps s.ids;
+      gidMaps = ids.gidMaps s.ids;
       # Render and video groups of the user, where podman would drop them.
-      addGroups = optional (
-        rootless && lib.any (lib.hasPrefix "/dev/") (if s.gpu == null then [ ] else s.gpu.devices)
-      ) "keep-groups";
+      addGroups =
+        optional (
+          rootless
+          && (
+            s.def.groups != [ ]
+            || lib.any (lib.hasPrefix "/dev/") (if s.gpu == null then [ ] else s.gpu.devices)
+          )
+        ) "keep-groups"
+        ++ lib.optionals (s.ids != null) (map (g: toString g.container) s.ids.groups);
       ulimits = def.ulimits c._arguments;
       pidsLimit = c.resources.pids;
       shmSize = c.resources.shm;
@@ -148,6 +157,35 @@ let
 
   networkUnit = "${cfg.network}-network.service";
 
+  # Firewalls that take our rules away when they are loaded again.
+  firewalls = [
+    "firewall.service"
+    "firewalld.service"
+    "nftables.service"
+  ];
+  # Rules that keep other machines, networks and accounts away from the containers. A user's
+  # containers lie in a network namespace of that user's, which nobody else reaches.
+  guardUnit = "local-ai-guard.service";
+  guard = {
+    Unit = {
+      Description = "Local AI: close the containers to other machines";
+      Wants = [ networkUnit ];
+      After = [ networkUnit ] ++ firewalls;
+      # `systemctl restart` and `reload` of a firewall reach this unit as well.
+      PartOf = firewalls;
+      ReloadPropagatedFrom = firewalls;
+      StartLimitIntervalSec = 0;
+    };
+    Service = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      ExecStart = "${tool} guard --stack ${manifest}";
+      ExecReload = "${tool} guard --stack ${manifest}";
+    };
+  };
+  # What a container waits for before it may use the network.
+  networkUnits = [ networkUnit ] ++ optional (!rootless) guardUnit;
+
   containerUnit =
     s:
     nameValuePair s.container {
@@ -166,6 +204,7 @@ let
           # Wants and an order, also of what it cannot do without: a start job that fails by
           # Requires= leaves a service with Restart= waiting for ever. `aistack prestart`
           # refuses while a need is not up, and the restart tries again.
+<<<<<<< HEAD
           Wants = [
             networkUnit
             s.pullUnit
@@ -178,6 +217,12 @@ let
           ++ unitsOf (s.needs ++ s.wants)
           ++ optional (asked s) secretsUnit;
           WantsMountsFor = map (d: util.systemd.word (util.systemd.path d.host)) s.data;
+=======
+          Wants = networkUnits ++ [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
+          After =
+            networkUnits ++ [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
+          WantsMountsFor = map (d: d.host) s.data;
+>>>>>>> 595f2b4 (system scope: a range of user ids for each container, an isolated network, a guard before the first start)
           # A cause that goes away (a secret that arrives, a disk that is mounted, a port
           # that is freed) must not find the unit given up on.
           StartLimitIntervalSec = 0;
@@ -307,6 +352,7 @@ in
         // mapAttrs' (_: s: nameValuePair s.loader.unit (loaderUnit s)) loaded
         // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.service" (rotateUnit s)) watched
         // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.path" (rotatePath s)) watched
+        // lib.optionalAttrs (!rootless) { ${guardUnit} = guard; }
         // {
           ${cfg.resolved.target} = {
             Unit = {
@@ -361,12 +407,15 @@ in
         # Each start of a container asks anew whether the network is there: `podman system
         # reset` takes it away behind systemd's back.
         serviceConfig = {
+          # podman keeps a network as it was made: one with other options is made again.
+          ExecStartPre = "${tool} network --stack ${manifest}";
           RemainAfterExit = false;
           # It would remove the network at once.
           ExecStop = [ ];
         };
         networkConfig = {
           name = cfg.network;
+          options = cfg.resolved.networkOptions;
           # A name of our own for the bridge: the firewall opens DNS on it and on no other.
           podmanArgs = optional (!rootless) "--interface-name=${cfg.network}";
         };

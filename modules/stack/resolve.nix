@@ -11,6 +11,7 @@ let
 
   published = import ./published.nix { inherit lib; };
   gpu = import ./gpu.nix { inherit lib; };
+  ids = import ./ids.nix { inherit lib; };
 
   unitOf = name: "local-ai-${name}";
 
@@ -76,6 +77,14 @@ let
         inherit (s) gpus;
         inherit (cfg.gpu) cards;
       };
+      devices = if def.gpu then gpu.devices asked else [ ];
+      ownIds = ids.of {
+        inherit (s.userNamespace) start;
+        groups = map (group: {
+          name = group;
+          gid = cfg.hostGroups.${group};
+        }) (lib.unique (def.groups ++ lib.optionals (lib.any (lib.hasPrefix "/dev/") devices) gpu.groups));
+      };
       fileSecrets = s.secretFiles // def.secretFiles s._arguments;
       # Unless the user gives the variable another value.
       shared = lib.filterAttrs (key: source: source != null && !(s.secretEnv ? ${key})) (
@@ -97,6 +106,7 @@ let
         archive = if s.imageArchive == null then null else toString s.imageArchive;
       };
       inherit ports configFiles configTexts;
+      ids = ownIds;
       health =
         if def.probe == null then
           null
@@ -107,19 +117,21 @@ let
         host = s.data.${volume};
         container = v.path;
         readOnly = v.readOnly or false;
-        shared = v.shared or false;
         # In user scope the container's user is mapped to the owner of the stack, and what
         # containers only read belongs to whoever puts it there.
         owner =
           if stack.scope == "user" || v.readOnly or false then
             null
-          else if def.user == null then
-            {
-              uid = 0;
-              gid = 0;
-            }
           else
-            def.user;
+            ids.onHost ownIds (
+              if def.user == null then
+                {
+                  uid = 0;
+                  gid = 0;
+                }
+              else
+                def.user
+            );
         mode = v.mode or "0700";
       }) def.data;
       secrets =
@@ -171,7 +183,7 @@ let
         if def.gpu then
           {
             inherit (s.gpu) backend memoryMiB;
-            devices = gpu.devices asked;
+            inherit devices;
             slots = gpu.claimed asked;
             unknown = gpu.unknown asked;
           }
@@ -217,6 +229,11 @@ in
     }:
     {
       inherit (cfg) scope dataRoot network;
+      networkOptions = {
+        # Containers of other networks do not reach these ones, and these not them
+        # (podman-network-create(1), "isolate").
+        isolate = "strict";
+      };
       models = mapAttrs (name: m: {
         inherit (m)
           url
@@ -246,6 +263,7 @@ in
       dataRoot
       target
       network
+      networkOptions
       ;
     services = mapAttrs (
       name: s:
@@ -265,13 +283,14 @@ in
           wants
           metrics
           ;
-        data = map (d: removeAttrs d [ "shared" ]) s.data;
+        inherit (s) data;
         gpu = if s.gpu == null then null else { inherit (s.gpu) backend devices; };
         configHash = hashes.${name};
         secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
       }
       # What few services have is left out of the others.
       // lib.filterAttrs (_: v: v != null && v != [ ]) {
+        ids = if s.ids == null then null else { inherit (s.ids) start size; };
         inherit (s)
           engine
           postgres
@@ -343,7 +362,7 @@ in
           owner = owner s;
           option = "${s.option}.data.${d.name}";
           path = d.host;
-          exclusive = !d.readOnly && !d.shared;
+          exclusive = !d.readOnly;
         }) s.data
         ++ [
           {
@@ -354,6 +373,13 @@ in
             name = s.container;
           }
         ]
+        ++ lib.optional (s.ids != null) {
+          kind = "ids";
+          of = "both";
+          owner = owner s;
+          option = "${s.option}.userNamespace.start";
+          inherit (s.ids) start size;
+        }
         ++ map (slot: {
           kind = "gpu";
           owner = owner s;

@@ -18,6 +18,7 @@ let
     ;
 
   gpu = import ./gpu.nix { inherit lib; };
+  ids = import ./ids.nix { inherit lib; };
 
   arguments = {
     cfg = config;
@@ -131,6 +132,14 @@ in
       type = types.bool;
       default = false;
       description = "Allow an address that is not loopback although clients need no password: everyone who reaches the port may use the service.";
+    };
+
+    userNamespace.start = mkOption {
+      type = types.nullOr (types.ints.between ids.size (4294967295 - ids.size));
+      default = if stack.scope == "system" then ids.startOf name else null;
+      defaultText = lib.literalMD "a range of its own, which follows from the service's name; in user scope `null`";
+      example = 1879048192;
+      description = "First of the ${toString ids.size} user and group ids of the host that the container has to itself (system scope): id 0 in the container is this id on the host, and its data belongs to ids of the range. `null`: the container has the ids of the host, so that an account with the same number can read its data and look into its processes.";
     };
 
     data = mapAttrs (

@@ -17,6 +17,8 @@ in
     path = storage;
     dir = "alloy";
   };
+  # The journal's files belong to it.
+  groups = [ "systemd-journal" ];
   mounts = [
     {
       host = "/var/log/journal";

@@ -11,11 +11,10 @@ in
     container = 80;
     host = 8085;
   };
-  # The same cache of Hugging Face that vLLM uses.
+  # A cache of its own: its files belong to its own user ids.
   data.cache = {
     path = "/data";
-    dir = "vllm-models";
-    shared = true;
+    dir = "tgi-models";
   };
   probe.http = {
     port = "http";

@@ -17,11 +17,10 @@ in
     host = 8000;
   };
   data = {
-    # The cache of Hugging Face, which locks what it writes.
+    # The cache of Hugging Face.
     cache = {
       path = "/root/.cache/huggingface";
       dir = "vllm-models";
-      shared = true;
     };
     models = {
       path = modelsInContainer;
