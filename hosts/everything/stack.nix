@@ -32,7 +32,8 @@ in
       pooling = "mean";
     };
     vllm = private "vllm-cpu" // {
-      model = "tiny";
+      model = "example/tiny";
+      revision = "0000000000000000000000000000000000000000";
       allowCpu = true;
     };
     tgi = private "tgi-cpu" // {

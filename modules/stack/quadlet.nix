@@ -99,6 +99,8 @@ let
       dropCapabilities = [ "all" ];
       addCapabilities = lib.attrNames def.capabilities;
       noNewPrivileges = true;
+      # Folders in a home are not labelled for containers; see the option.
+      securityLabelDisable = if cfg.selinuxLabels then null else true;
       readOnly = if def.readOnlyRoot then true else null;
       runInit = if def.init then true else null;
       tmpfses = def.tmpfs;

@@ -33,9 +33,13 @@ let
 
   service =
     { cfg, stack }:
-    name: def:
+    name: definition:
     let
       s = cfg.${name};
+      # With what a user may say otherwise.
+      def = definition // {
+        user = s.runAs;
+      };
       option = "services.aiStack.${name}";
       secretName = key: "${unitOf name}-${key}";
 

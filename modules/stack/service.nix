@@ -165,6 +165,30 @@ in
       description = "Environment variables; a value here wins over the one that the service would get. They end up world-readable in the store: secrets go into `secretEnv`.";
     };
 
+    runAs = mkOption {
+      type = types.nullOr (
+        types.submodule {
+          options = {
+            uid = mkOption {
+              type = types.ints.unsigned;
+              description = "User id in the container.";
+            };
+            gid = mkOption {
+              type = types.ints.unsigned;
+              description = "Group id in the container.";
+            };
+          };
+        }
+      );
+      default = def.user;
+      defaultText = lib.literalMD "the user of the service's own image, or null";
+      example = {
+        uid = 1000;
+        gid = 1000;
+      };
+      description = "User that the program runs as in the container, and whose the data folders are; null: root there. Set it to the USER of an image of your own.";
+    };
+
     secretEnv = mkOption {
       type = types.attrsOf absolutePath;
       default = { };

@@ -14,6 +14,7 @@
   equal,
 }:
 let
+  util = import ../../modules/stack/util.nix { inherit lib; };
   file =
     module: name: target:
     (on module).services.aiStack.resolved.services.${name}.configTexts.${target};
@@ -727,6 +728,213 @@ in
       secretEnv.VLLM_API_KEY = "/run/secrets/vllm";
     };
   }) [ "services.aiStack.vllm.allowUnauthenticated" ];
+  # ── risks of the images ──
+  "vLLM is not given a GGUF file that it cannot read" =
+    let
+      stack = image: {
+        gpu.backend = "cuda";
+        models.tiny = {
+          url = "https://models.example/tiny.gguf";
+          sha256 = lib.concatStrings (lib.genList (_: "0") 64);
+        };
+        vllm = {
+          enable = true;
+          model = "tiny";
+        }
+        // image;
+      };
+    in
+    equal
+      [
+        (refuses (on (stack { })) [
+          "services.aiStack.vllm.model"
+          "services.aiStack.llama-cpp.model"
+        ])
+        # AMD's image is of 0.23, and one's own may have the plugin.
+        (accepts (on (stack { } // { gpu.backend = "rocm"; })))
+        (accepts (
+          on (stack {
+            image = "registry.example/vllm-gguf:1@sha256:${lib.concatStrings (lib.genList (_: "0") 64)}";
+          })
+        ))
+      ]
+      [
+        null
+        null
+        null
+      ];
+  "AMD's image for RDNA cards is refused on an Instinct" =
+    let
+      card = target: {
+        slot = "0000:03:00.0";
+        vendor = "amd";
+        backend = "rocm";
+        gfxTarget = target;
+      };
+      of =
+        target:
+        on {
+          gpu = {
+            backend = "rocm";
+            cards = [ (card target) ];
+          };
+          vllm = {
+            enable = true;
+            model = "a/b";
+          };
+        };
+    in
+    equal
+      [
+        (refuses (of "gfx942") [
+          "services.aiStack.vllm.image"
+          "_cdna_"
+        ])
+        (accepts (of "gfx1100"))
+      ]
+      [
+        null
+        null
+      ];
+  "vLLM's context is the model's own unless it is set" =
+    let
+      exec =
+        more:
+        (container {
+          gpu.backend = "cuda";
+          vllm = {
+            enable = true;
+            model = "a/b";
+          }
+          // more;
+        } "vllm").exec;
+    in
+    equal
+      [
+        (lib.elem "--max-model-len" (exec { }))
+        (util.lastArgument (exec { maxModelLen = 4096; }) "--max-model-len")
+      ]
+      [
+        false
+        "4096"
+      ];
+  "only quantised values need flash attention" =
+    let
+      of =
+        types:
+        on {
+          llama-cpp =
+            llama
+            // {
+              flashAttention = "off";
+            }
+            // types;
+        };
+    in
+    equal
+      [
+        (accepts (of {
+          cacheTypeK = "q8_0";
+          cacheTypeV = "f16";
+        }))
+        (refuses (of { cacheTypeK = "f16"; }) [ "services.aiStack.llama-cpp.cacheTypeV" ])
+      ]
+      [
+        null
+        null
+      ];
+  "PostgreSQL is healthy once it answers over TCP" = equal (lib.hasPrefix
+    "pg_isready -q -h 127.0.0.1 -p 5432 "
+    (container {
+      postgres.enable = true;
+    } "postgres").healthCmd
+  ) true;
+  "an extension that must be loaded at start is" = equal (lib.elem
+    "shared_preload_libraries=timescaledb,pg_textsearch"
+    (container {
+      postgres = {
+        enable = true;
+        databases.docs.extensions = [ "pg_textsearch" ];
+      };
+    } "postgres").exec
+  ) true;
+  "an image of one's own says its user" =
+    let
+      module = {
+        goose = private // {
+          runAs = {
+            uid = 1234;
+            gid = 1235;
+          };
+        };
+      };
+    in
+    equal
+      [
+        (container module "goose").user
+        (coreIn "user" (module // { enable = true; }))
+        .virtualisation.quadlet.containers.local-ai-goose.containerConfig.userns
+      ]
+      [
+        "1234:1235"
+        "keep-id:uid=1234,gid=1235"
+      ];
+  "SELinux keeps no folder of a home from a container, unless it is told to" =
+    let
+      of =
+        scope: more:
+        (coreIn scope (
+          {
+            enable = true;
+            redis.enable = true;
+          }
+          // more
+        )).virtualisation.quadlet.containers.local-ai-redis.containerConfig.securityLabelDisable;
+    in
+    equal
+      [
+        (of "user" { })
+        (of "user" { selinuxLabels = true; })
+        (of "system" { })
+      ]
+      [
+        true
+        null
+        null
+      ];
+  "nothing is reported to anybody, and nothing runs elsewhere" =
+    let
+      env =
+        name: more:
+        (container {
+          gpu.backend = "cuda";
+          ${name} = {
+            enable = true;
+          }
+          // more;
+        } name).environments;
+    in
+    equal
+      [
+        (env "ollama" { }).OLLAMA_NO_CLOUD
+        (env "tgi" { model = "a/b"; }).USAGE_STATS
+        (env "vllm" { model = "a/b"; }).VLLM_NO_USAGE_STATS
+        (env "open-webui" { }).ENABLE_VERSION_UPDATE_CHECK
+        (env "litellm" { }).LITELLM_LOCAL_MODEL_COST_MAP
+        (env "mindsdb" { }).MINDSDB_NO_STUDIO
+        (env "redisinsight" { }).RI_STDOUT_LOGGER
+        (env "grafana" { }).GF_NEWS_NEWS_FEED_ENABLED
+      ]
+      [
+        "1"
+        "off"
+        "1"
+        "false"
+        "True"
+        "true"
+        "true"
+        "false"
+      ];
   "a whole system and a home say which option is missing" =
     let
       stack = {

@@ -20,6 +20,5 @@
     # Where the server of the 1.x versions looks for its data; said, so that a change of
     # the image's default cannot move it.
     CHROMA_PERSIST_PATH = "/data";
-    ANONYMIZED_TELEMETRY = "FALSE";
   };
 }

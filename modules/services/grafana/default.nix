@@ -44,6 +44,10 @@ in
     GF_ANALYTICS_CHECK_FOR_UPDATES = "false";
     GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES = "false";
     GF_USERS_ALLOW_SIGN_UP = "false";
+    GF_NEWS_NEWS_FEED_ENABLED = "false";
+    # Plugins stay as they are installed. Preinstallation itself stays on: the data sources for
+    # Prometheus and Loki come by it (grafana/grafana, pkg/setting/setting_plugins.go).
+    GF_PLUGINS_PREINSTALL_AUTO_UPDATE = "false";
   };
   configFiles =
     { stack, lib, ... }:

@@ -122,7 +122,7 @@ in
         "auto"
       ];
       default = "on";
-      description = "Flash attention. A quantised KV cache needs it.";
+      description = "Flash attention. Quantised values in the KV cache need it.";
     };
     cacheTypeK = mkOption {
       type = types.enum cacheTypes;
@@ -299,8 +299,9 @@ in
         message = "${option}.model = \"${toString cfg.model}\" lies in no folder that the container sees: it sees ${cfg.data.models} (${option}.data.models). Move the file there, or set ${option}.data.models = \"${builtins.dirOf (toString cfg.model)}\".";
       }
       {
-        assertion = (quantised cfg.cacheTypeK || quantised cfg.cacheTypeV) -> cfg.flashAttention == "on";
-        message = "${option}: a quantised KV cache (cacheTypeK = ${cfg.cacheTypeK}, cacheTypeV = ${cfg.cacheTypeV}) needs flash attention, which is \"${cfg.flashAttention}\". Set ${option}.flashAttention = \"on\", or both cache types to \"f16\".";
+        # Keys alone may be quantised without it.
+        assertion = quantised cfg.cacheTypeV -> cfg.flashAttention == "on";
+        message = "${option}: quantised values in the KV cache (cacheTypeV = ${cfg.cacheTypeV}) need flash attention, which is \"${cfg.flashAttention}\". Set ${option}.flashAttention = \"on\", or ${option}.cacheTypeV = \"f16\".";
       }
       {
         assertion = cfg.ubatchSize <= cfg.batchSize;

@@ -105,5 +105,7 @@ in
       OLLAMA_NUM_PARALLEL = toString cfg.parallel;
       OLLAMA_MAX_LOADED_MODELS = toString cfg.maxLoadedModels;
       OLLAMA_KEEP_ALIVE = cfg.keepAlive;
+      # No models that run on Ollama's servers, and no web search (ollama, envconfig/config.go).
+      OLLAMA_NO_CLOUD = "1";
     };
 }

@@ -40,10 +40,18 @@ in
     gid = 1000;
   };
   probe.postgres.port = "postgres";
-  # Through the socket, where the image asks for no password.
+  # First over TCP, which needs no password for this: while the image's scripts install
+  # extensions, a server for them alone answers on the socket and on no address
+  # (timescale/timescaledb-docker-ha, docker-entrypoint.sh). Then through the socket, where the
+  # image asks for no password.
   healthCommand =
-    { cfg, lib, ... }:
-    "pg_isready -q -U ${cfg.user} -d ${cfg.database} && ${lib.concatStringsSep " " (psql cfg)} -c 'SELECT 1' >/dev/null";
+    {
+      cfg,
+      port,
+      lib,
+      ...
+    }:
+    "pg_isready -q -h 127.0.0.1 -p ${toString (port "postgres")} -U ${cfg.user} -d ${cfg.database} && ${lib.concatStringsSep " " (psql cfg)} -c 'SELECT 1' >/dev/null";
   startTimeout = 300;
   resources = {
     memory = "4g";
@@ -169,7 +177,13 @@ in
       backgroundWorkers = 16;
       settings = {
         max_connections = 200;
-        shared_preload_libraries = "timescaledb";
+        # As in the image's own configuration, where an extension asks for it.
+        shared_preload_libraries = lib.concatStringsSep "," (
+          [ "timescaledb" ]
+          ++ lib.optional (lib.any (builtins.elem "pg_textsearch") (
+            [ cfg.extensions ] ++ lib.mapAttrsToList (_: d: d.extensions) cfg.databases
+          )) "pg_textsearch"
+        );
       }
       // lib.optionalAttrs (granted != null) {
         shared_buffers = "${toString (granted / 4)}MB";

@@ -32,6 +32,9 @@
     {
       RI_APP_PORT = toString (port "http");
       RI_ACCEPT_TERMS_AND_CONDITIONS = "true";
+      # Into the journal, not into files below /data (redis/RedisInsight, config/default.ts).
+      RI_STDOUT_LOGGER = "true";
+      RI_FILES_LOGGER = "false";
     }
     // lib.optionalAttrs (stack.on "redis") {
       RI_REDIS_HOST = stack.host "redis";

@@ -22,7 +22,11 @@ in
   };
   client = "any";
   startTimeout = 7200;
-  resources.shm = "1g";
+  resources = {
+    shm = "1g";
+    # torch starts hundreds of threads for each process on machines with many cores.
+    pids = 16384;
+  };
   gpu = true;
   capabilities.NET_BIND_SERVICE = "its port in the container is 80";
   options = {
@@ -43,7 +47,12 @@ in
       description = "Most tokens of prompts in one batch.";
     };
   };
-  environment = _: { HF_HOME = "/data"; };
+  environment = _: {
+    HF_HOME = "/data";
+    # On by default (huggingface/text-generation-inference, launcher/src/main.rs).
+    USAGE_STATS = "off";
+    HF_HUB_DISABLE_TELEMETRY = "1";
+  };
   command =
     { cfg, lib, ... }:
     [

@@ -53,7 +53,11 @@ in
   # The first start fetches the model, where it is not in the store.
   startTimeout = 7200;
   # Worker processes hand each other tensors through it.
-  resources.shm = "4g";
+  resources = {
+    shm = "4g";
+    # torch's compiler starts hundreds of threads for each process on machines with many cores.
+    pids = 16384;
+  };
   gpu = true;
   gpuMemory =
     {
@@ -101,9 +105,10 @@ in
       description = "Share of each GPU's memory that the server takes. When it is not enough: 0.75 and `maxModelLen = 4096` leave room for others.";
     };
     maxModelLen = mkOption {
-      type = types.ints.positive;
-      default = 8192;
-      description = "Longest context in tokens.";
+      type = types.nullOr types.ints.positive;
+      default = null;
+      example = 8192;
+      description = "Longest context in tokens; null: the model's own. More than the model's own is refused by the server.";
     };
     tensorParallelSize = mkOption {
       type = types.ints.positive;
@@ -120,6 +125,8 @@ in
     arguments@{ lib, ... }:
     {
       HF_HOME = "/root/.cache/huggingface";
+      # Compiled code, which each new container would otherwise compile again for minutes.
+      VLLM_CACHE_ROOT = "/root/.cache/huggingface/vllm";
       VLLM_NO_USAGE_STATS = "1";
       DO_NOT_TRACK = "1";
       HF_HUB_OFFLINE = if local arguments then "1" else null;
@@ -163,10 +170,12 @@ in
       (toString (if cfg.servedModelName == null then cfg.model else cfg.servedModelName))
       "--gpu-memory-utilization"
       (lib.strings.floatToString cfg.gpuMemoryUtilization)
-      "--max-model-len"
-      (toString cfg.maxModelLen)
       "--tensor-parallel-size"
       (toString cfg.tensorParallelSize)
+    ]
+    ++ lib.optionals (cfg.maxModelLen != null) [
+      "--max-model-len"
+      (toString cfg.maxModelLen)
     ]
     ++ lib.optionals (cfg.revision != null && !(local arguments)) [
       "--revision"
@@ -181,8 +190,44 @@ in
       embedding = false;
     };
   assertions =
-    { cfg, option, ... }:
+    arguments@{
+      cfg,
+      stack,
+      option,
+      lib,
+      util,
+      ...
+    }:
+    let
+      tag = toString (util.parseImage cfg.image).tag;
+      # "v0.30.0", or AMD's "rocm7..._vllm_0.23.0".
+      version = builtins.match "(v|.*_vllm_)([0-9]+\\.[0-9.]+)" tag;
+      # GGUF left vLLM's tree with 0.24 (vllm-project/vllm, pull request 39612); an entry of
+      # `models` is one file, which can be nothing else.
+      noGguf = version != null && lib.versionAtLeast (lib.last version) "0.24";
+      slots = gpus.claimed {
+        inherit (cfg.gpu) backend;
+        inherit (cfg) gpus;
+        inherit (stack.gpu) cards;
+      };
+      # gfx9xx with three hex digits: Instinct (and Vega). AMD has images of two families.
+      instinct = lib.filter (
+        c:
+        builtins.elem c.slot slots
+        && builtins.match "gfx9[0-9a-f]{2}" (toString (c.gfxTarget or null)) != null
+      ) stack.gpu.cards;
+    in
     [
+      {
+        assertion = !(local arguments && noGguf);
+        message = "${option}.model = \"${toString cfg.model}\" is an entry of services.aiStack.models, that is one GGUF file, and vLLM reads none since 0.24 (the image is ${tag}). Serve it with services.aiStack.llama-cpp.model, or name a repository on Hugging Face here.";
+      }
+      {
+        assertion = !(cfg.gpu.backend == "rocm" && instinct != [ ] && lib.hasInfix "_rdna_" tag);
+        message = "${option}.image = \"${toString cfg.image}\" is AMD's image for RDNA cards, and ${
+          lib.concatMapStringsSep ", " (c: "${c.slot} (${c.gfxTarget})") instinct
+        } is of another family (CDNA). Set ${option}.image to AMD's image with _cdna_ in its tag, or ${option}.gpus to the other cards.";
+      }
       {
         assertion = cfg.model != null;
         message = "${option}.model is not set: name a repository on Hugging Face or an entry of services.aiStack.models.";
