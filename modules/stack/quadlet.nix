@@ -181,8 +181,8 @@ let
     Service = {
       Type = "oneshot";
       RemainAfterExit = true;
-      ExecStart = "${tool} guard --stack ${manifest}";
-      ExecReload = "${tool} guard --stack ${manifest}";
+      ExecStart = run [ "guard" ];
+      ExecReload = run [ "guard" ];
     };
   };
   # What a container waits for before it may use the network.
@@ -206,25 +206,10 @@ let
           # Wants and an order, also of what it cannot do without: a start job that fails by
           # Requires= leaves a service with Restart= waiting for ever. `aistack prestart`
           # refuses while a need is not up, and the restart tries again.
-<<<<<<< HEAD
-          Wants = [
-            networkUnit
-            s.pullUnit
-          ]
-          ++ unitsOf (s.needs ++ s.wants);
-          After = [
-            networkUnit
-            s.pullUnit
-          ]
-          ++ unitsOf (s.needs ++ s.wants)
-          ++ optional (asked s) secretsUnit;
-          WantsMountsFor = map (d: util.systemd.word (util.systemd.path d.host)) s.data;
-=======
           Wants = networkUnits ++ [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
           After =
             networkUnits ++ [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
-          WantsMountsFor = map (d: d.host) s.data;
->>>>>>> 595f2b4 (system scope: a range of user ids for each container, an isolated network, a guard before the first start)
+          WantsMountsFor = map (d: util.systemd.word (util.systemd.path d.host)) s.data;
           # A cause that goes away (a secret that arrives, a disk that is mounted, a port
           # that is freed) must not find the unit given up on.
           StartLimitIntervalSec = 0;
@@ -410,7 +395,7 @@ in
         # reset` takes it away behind systemd's back.
         serviceConfig = {
           # podman keeps a network as it was made: one with other options is made again.
-          ExecStartPre = "${tool} network --stack ${manifest}";
+          ExecStartPre = run [ "network" ];
           RemainAfterExit = false;
           # It would remove the network at once.
           ExecStop = [ ];
