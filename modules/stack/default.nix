@@ -196,19 +196,18 @@ in
       description = "Name of the podman network that the containers share.";
     };
 
-<<<<<<< HEAD
     hostGroups = mkOption {
       type = types.attrsOf types.int;
       internal = true;
       default = { };
       description = "Ids of the host's groups that containers may be given, by name; set by the back end of the system scope.";
-=======
+    };
+
     selinuxLabels = mkOption {
       type = types.bool;
       default = cfg.scope == "system";
       defaultText = literalExpression "true in system scope, false in user scope";
       description = "Whether containers run under SELinux labels of their own. With labels they may use no folder and no device of the host that is not labelled for them, so that data folders need `chcon -Rt container_file_t`. Without effect where the kernel has no SELinux, as on NixOS.";
->>>>>>> 76e2924 (services: answer the risks of the image audit)
     };
 
     scope = mkOption {
