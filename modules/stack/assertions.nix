@@ -14,6 +14,63 @@ let
   cfg = config.services.aiStack;
   util = import ./util.nix { inherit lib; };
   inherit (cfg.resolved) services;
+  contract = import ./contract.nix { inherit lib; };
+
+  # What of a container its image's contract is about.
+  facts =
+    s:
+    let
+      c = s.config;
+      args = c._arguments;
+      quadlet = config.virtualisation.quadlet.containers.${s.container} or { };
+      stopTimeout = quadlet.containerConfig.stopTimeout or null;
+      root = {
+        uid = 0;
+        gid = 0;
+      };
+    in
+    {
+      inherit (s) option;
+      image = c.image;
+      inherit (s.image) tag;
+      inherit (s.def) user init hides;
+      capabilities = attrNames s.def.capabilities;
+      # podman's own is 10 s.
+      stopTimeout = if stopTimeout == null then 10 else stopTimeout;
+      unitTimeout =
+        let
+          seconds = quadlet.serviceConfig.TimeoutStopSec or null;
+        in
+        if builtins.isInt seconds then seconds else null;
+      entrypoint = s.def.entrypoint args;
+      command = s.def.command args;
+      health = c.health.command;
+      environment =
+        c.environment
+        // lib.listToAttrs (
+          lib.concatMap (
+            secret: lib.optional (secret.target ? env) (lib.nameValuePair secret.target.env null)
+          ) s.secrets
+        );
+      ports = map (p: { inherit (p) container protocol option; }) s.ports;
+      mounts =
+        map (d: {
+          path = d.container;
+          writable = !d.readOnly;
+          # In the container: the folder's owner is its user, in both scopes.
+          owner = (if s.def.user == null then root else s.def.user) // {
+            inherit (d) mode;
+          };
+          option = "${s.option}.data.${d.name}";
+        }) s.data
+        ++ map (target: {
+          path = target;
+          writable = false;
+          owner = null;
+          option = "its generated configuration";
+        }) (attrNames s.configFiles);
+      openai = if s.def.openai == null then null else s.def.openai args;
+    };
 
   # Without the value, where the word itself is one.
   shown = word: if lib.hasPrefix "-" word then word else "an argument";
@@ -79,6 +136,7 @@ let
         }, or change ${option}.needs.";
       }
     ]
+    ++ lib.optionals (c.contract != null) (contract.check c.contract (facts s))
     ++ s.def.assertions args;
 in
 {

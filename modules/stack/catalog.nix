@@ -18,6 +18,7 @@ let
     image = "key of the image lock, or a set of them by GPU backend";
     ports = "name -> { container, host, protocol }";
     data = "name -> { path (in the container), dir (below dataRoot), readOnly, mode }";
+    hides = "path in the image -> why its files, which a mount hides, are not needed";
     mounts = "folders of the host that it may read: [ { host, container, why } ]";
     user = "{ uid, gid } that the image runs as; null: root in the container";
     container = "false where there is nothing to run, only files for the user";
@@ -80,6 +81,7 @@ let
     ports = { };
     data = { };
     mounts = [ ];
+    hides = { };
     container = true;
     userFiles = _: { };
     probe = null;

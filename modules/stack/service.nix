@@ -19,6 +19,7 @@ let
 
   gpu = import ./gpu.nix { inherit lib; };
   ids = import ./ids.nix { inherit lib; };
+  contracts = ../../pkgs/contracts;
 
   arguments = {
     cfg = config;
@@ -43,6 +44,23 @@ let
       def.image
     else
       def.image.${config.gpu.backend} or (def.image.cpu or null);
+  lockedImage =
+    if imageKey == null then
+      null
+    else if config.imageArchive == null then
+      util.lockedReference images.${imageKey}
+    else
+      # What comes out of an archive has another digest than the registry's.
+      util.lockedReference (images.${imageKey} // { digest = null; });
+  # Of an own image at least the program may be known.
+  lockedContract =
+    if imageKey == null then
+      if def.image == null && builtins.pathExists (contracts + "/${name}.json") then
+        contracts + "/${name}.json"
+      else
+        null
+    else
+      contracts + "/${images.${imageKey}.contract or imageKey}.json";
 in
 {
   options = {
@@ -50,14 +68,7 @@ in
 
     image = mkOption {
       type = types.nullOr types.str;
-      default =
-        if imageKey == null then
-          null
-        else if config.imageArchive == null then
-          util.lockedReference images.${imageKey}
-        else
-          # What comes out of an archive has another digest than the registry's.
-          util.lockedReference (images.${imageKey} // { digest = null; });
+      default = lockedImage;
       defaultText = literalExpression "the entry for this machine's GPU in pkgs/images.json";
       example = "docker.io/example/${name}:1.2.3@sha256:…";
       description = "Image reference. Give it with a digest: a tag alone may be another image tomorrow.";
@@ -68,6 +79,16 @@ in
       default = null;
       example = literalExpression "./images/${name}.tar";
       description = "Archive (docker-archive or oci-archive) to load in place of a pull, for machines without a network.";
+    };
+
+    contract = mkOption {
+      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
+      # A path costs nothing until the checks read it.
+      default = if def.image == null || config.image == lockedImage then lockedContract else null;
+      defaultText = lib.literalMD "that of the image in `pkgs/contracts`; `null` where `image` is another one";
+      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
+      example = literalExpression "{ user = { set = \"app\"; uid = 1000; gid = 1000; }; programs = [ \"sh\" \"wget\" ]; }";
+      description = "What the image has, needs and refuses, which evaluation checks the service against: a file or an attribute set as in `docs/schemas/image-contract.schema.json`, of which any field may be left out (`aistack images contract` prints those of the project). With null nothing is checked, and it is assumed that the image is like the default one: its program listens on the ports of `ports`, runs as the definition's user (root where there is none) and may write the data folders, has what `health.command` calls, stops within 10 s of SIGTERM as its first process, and knows the arguments and variables that are rendered.";
     };
 
     address = mkOption {

@@ -209,6 +209,16 @@ let
       equal
       ;
   };
+  contracts = import ./contracts.nix {
+    inherit
+      lib
+      on
+      messages
+      refuses
+      accepts
+      equal
+      ;
+  };
   nixosTests = import ./nixos.nix { inherit lib self equal; };
 in
 gpu
@@ -217,6 +227,7 @@ gpu
 // prep
 // verify
 // host
+// contracts
 // nixosTests
 // {
   # ── the ledger ──

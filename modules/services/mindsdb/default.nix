@@ -20,6 +20,7 @@ in
     path = storage;
     dir = "mindsdb";
   };
+  hides."/root/mdb_storage/static" = "`setup` copies the page into the data folder";
   probe.http = {
     port = "http";
     path = "/api/status";
