@@ -42,6 +42,7 @@ let
     (root + "/crates")
     (root + "/docs/schemas")
     (root + "/pkgs/images.json")
+    (root + "/pkgs/contracts")
     (root + "/share")
     (root + "/tests/rendered")
     (root + "/tests/runtime/scenarios")

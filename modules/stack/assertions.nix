@@ -136,8 +136,18 @@ let
         }, or change ${option}.needs.";
       }
     ]
-    ++ lib.optionals (c.contract != null) (contract.check c.contract (facts s))
     ++ s.def.assertions args;
+
+  # A service that is wrong by itself (no model, say) has no command to look at.
+  withContract =
+    name: s:
+    let
+      own = forService name s;
+    in
+    own
+    ++ lib.optionals (s.config.contract != null && lib.all (a: a.assertion) own) (
+      contract.check s.config.contract (facts s)
+    );
 in
 {
   config.assertions = lib.mkMerge [
@@ -147,6 +157,6 @@ in
         message = cfg.ledger.report;
       }
     ])
-    (mkIf cfg.enable (concatLists (mapAttrsToList forService services)))
+    (mkIf cfg.enable (concatLists (mapAttrsToList withContract services)))
   ];
 }
