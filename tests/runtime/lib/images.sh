@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Which images the snapshots name, and what stands for each of them here. Debian's forky has everything that the real servers need.
+# Which images the snapshots name, and what stands for each of them here. Debian's
+# forky has most of what the real servers need; servers.sh has those from PyPI.
 
 IMAGE_SUITE=forky
 
@@ -10,15 +11,18 @@ snapshot_refs() {
     for d; do jq -r '.services[].image.reference' "$d/stack.json"; done | sed 's/@sha256:.*//' | sort -u
 }
 
-# kind_of REFERENCE - folder below images/ that stands for it, whether it is a real server, and the
-# name of the image's contract (`-`: none).
+# kind_of REFERENCE - folder below images/ that stands for it, `real` or `stand-in`, and the name of the
+# image's contract (`-`: none).
 kind_of() {
     local name=$1 glob kind real contract
     name=${name%@*}
     [[ ${name##*/} != *:* ]] || name=${name%:*}
     while read -r glob kind real contract; do
         # shellcheck disable=SC2053 # a glob on purpose
-        [[ $glob != '#'* && $name == $glob ]] && echo "$kind $real ${contract:--}" && return
+        [[ $glob != '#'* && $name == $glob ]] || continue
+        if [ "$real" = pypi ]; then if has_tree "$kind"; then real=real; else real=stand-in; fi; fi
+        echo "$kind $real ${contract:--}"
+        return
     done <"$RIG/images/kinds"
     die "no image here for $1: give it a line in tests/runtime/images/kinds"
 }
@@ -37,7 +41,11 @@ contract_of() { # KIND - the file of its contract, if it has one
     case $name in '' | -) ;; *) echo "$REPO/pkgs/contracts/$name.json" ;; esac
 }
 
-tree_of() { sed -n 's|^FROM localhost/rig/||p' "$RIG/images/$1/Containerfile"; } # KIND
+# containerfile KIND - a real server from PyPI has one of its own.
+containerfile() {
+    if has_server "$1" && has_tree "$1"; then echo Containerfile.real; else echo Containerfile; fi
+}
+tree_of() { sed -n 's|^FROM localhost/rig/||p' "$RIG/images/$1/$(containerfile "$1")"; } # KIND
 image_trees() {
     local kind
     for kind in $(kinds_of "$@"); do tree_of "$kind"; done | sort -u
@@ -51,6 +59,7 @@ image_store() { # SNAPSHOT…
         files+=("$(image_tree "$(tree_of "$kind")")" "$RIG/images/$kind"/*)
         contract=$(contract_of "$kind")
         [ -z "$contract" ] || files+=("$contract" "$RIG/lib/contract.py")
+        ! has_server "$kind" || files+=("$(containerfile "$kind")" "$(server_tree "$kind")")
     done
     # shellcheck disable=SC2046 # one word a reference
     echo "$CACHE/store-$(key "$SUITE" "$RIG/lib/stores.sh" "$RIG/images/kinds" "$RIG/images/standin" \

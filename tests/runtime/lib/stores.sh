@@ -2,7 +2,7 @@
 # Making the images' trees and stores; their names are images.sh's.
 
 make_image_tree() { # NAME
-    local tree t packages='' user=''
+    local tree t packages='' user='' suite=$IMAGE_SUITE
     tree=$(image_tree "$1")
     t=$tree.tmp
     # shellcheck source=/dev/null
@@ -16,7 +16,7 @@ make_image_tree() { # NAME
         hooks=(--essential-hook="echo $name:x:$id: >>"'"$1/etc/group"'
             --essential-hook="echo $name:x:$id:$id::$home:/bin/sh >>"'"$1/etc/passwd"')
     fi
-    strap "$IMAGE_SUITE" "$t" "$packages" "${hooks[@]}"
+    strap "$suite" "$t" "$packages" "${hooks[@]}"
     rm -rf "${t:?}"/{var/cache,var/log,dev}/* "$t"/var/lib/apt/lists "$t"/etc/resolv.conf \
         "$t"/usr/lib/postgresql/*/lib/bitcode
     chmod 1777 "$t/tmp"
@@ -39,6 +39,9 @@ make_image_store() { # STORE SNAPSHOT…
     "$RIG/machine" wipe
     trap - EXIT
     rm -rf "$RIG_STORE/context"
+    for p in $(server_kinds "$@"); do
+        ! has_tree "$p" || echo "$p $(server_tree "$p")"
+    done >"$RIG_STORE/servers"
     mv "$RIG_STORE" "$store"
     unset RIG_NAME RIG_STORE RIG_RW
 }
@@ -61,16 +64,17 @@ fill_store() { # exec|user ROOT SNAPSHOT…
         cp "$RIG/images/standin" "$RIG_STORE/$context/"
         # User, folders, entry point and missing programs as in the real image.
         contract=$(contract_of "$kind")
-        [ -z "$contract" ] || "$RIG/lib/contract.py" lines "$(basename "$contract" .json)" >>"$RIG_STORE/$context/Containerfile"
+        [ -z "$contract" ] || "$RIG/lib/contract.py" lines "$(basename "$contract" .json)" \
+            >>"$RIG_STORE/$context/$(containerfile "$kind")"
         "$RIG/machine" "$who" "${podman[@]}" build -q --pull=never --network=none "${tags[@]}" \
-            "/usr/lib/rig-images/$context" >/dev/null
+            -f "/usr/lib/rig-images/$context/$(containerfile "$kind")" "/usr/lib/rig-images/$context" >/dev/null
     done
 }
 
 # forget_old - of each part, those used last are kept: a store for each of a few branches.
 forget_old() {
     local part
-    for part in host:3 tree:12 store:3; do
+    for part in host:3 tree:12 store:3 server:18 uv:2; do
         find "$CACHE" -maxdepth 1 -name "${part%:*}-*" ! -name '*.tmp' -printf '%T@ %p\n' | sort -rn |
             tail -n +$((${part#*:} + 1)) | cut -d' ' -f2 | xargs -r rm -rf --one-file-system
     done
