@@ -42,6 +42,12 @@ let
               user = if scope == "user" then "ann" else null;
               manifestPath = "/etc/aistack/stack.json";
             };
+            # As NixOS has them (nixos/modules/misc/ids.nix).
+            hostGroups = {
+              video = 26;
+              systemd-journal = 62;
+              render = 303;
+            };
             # A value of the right type; nothing here builds it.
             package = derivation {
               name = "aistack";

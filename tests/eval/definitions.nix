@@ -387,7 +387,8 @@ in
     in
     equal
       [
-        (map (d: d.owner.uid) seen.services.aider.data)
+        # In the host's ids, where the container has a range of its own.
+        (map (d: d.owner.uid - (seen.services.aider.ids.start or 0)) seen.services.aider.data)
         (container { aider.enable = true; } "aider").healthCmd
       ]
       [
