@@ -6,6 +6,7 @@
 //! behind one module with typed answers ([`systemd`], [`podman`]).
 
 pub mod command;
+pub mod contained;
 pub mod directory;
 pub mod file;
 pub mod guard;

@@ -15,7 +15,7 @@ use crate::command::{self, Bounds, CommandError, Finished, find};
 const SHOW_LIMIT: Duration = Duration::from_secs(10);
 
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NRestarts,\
-ExecMainStatus,ActiveEnterTimestamp,StateChangeTimestamp,StateChangeTimestampMonotonic";
+ExecMainStatus,ActiveEnterTimestamp,StateChangeTimestamp,StateChangeTimestampMonotonic,ControlGroup";
 
 /// Whose systemd is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct UnitState {
     pub changed: Option<String>,
     /// The same on the monotonic clock, since boot.
     pub changed_monotonic: Option<Duration>,
+    /// The control group of its processes, from the root of the hierarchy; none: it has none.
+    pub control_group: Option<String>,
 }
 
 impl UnitState {
@@ -138,6 +140,12 @@ impl Systemctl {
             runtime_dir,
             bounds: None,
         })
+    }
+
+    /// Whose systemd it asks.
+    #[must_use]
+    pub fn manager(&self) -> Manager {
+        self.manager
     }
 
     /// The same, where every call ends within the bounds.
@@ -345,5 +353,6 @@ fn state(block: &BTreeMap<&str, &str>) -> UnitState {
             .ok()
             .filter(|&microseconds| microseconds > 0)
             .map(Duration::from_micros),
+        control_group: set("ControlGroup"),
     }
 }

@@ -71,7 +71,24 @@ pub fn is_transient(error: &Error) -> bool {
             error.is_closed()
                 || error
                     .source()
-                    .is_some_and(<dyn std::error::Error>::is::<io::Error>)
+                    .and_then(|cause| cause.downcast_ref::<io::Error>())
+                    .is_some_and(is_lost)
         }
     }
+}
+
+/// Whether an error of the socket is that of a server that went away; others are about
+/// what it said.
+fn is_lost(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+            | io::ErrorKind::NotConnected
+            | io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::TimedOut
+            | io::ErrorKind::Interrupted
+    )
 }

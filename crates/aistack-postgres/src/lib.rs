@@ -45,6 +45,10 @@ pub struct Passwords {
 /// container; an error in words.
 pub type Inside<'a> = &'a dyn Fn(&[&str], Vec<u8>) -> Result<(), String>;
 
+/// Proves, before each connection, that the address is the declared container's; an error
+/// in words.
+pub type Prove<'a> = &'a (dyn Fn() -> Result<(), String> + Sync);
+
 /// A server, and what it is to hold.
 pub struct Server<'a> {
     /// What is declared.
@@ -55,6 +59,8 @@ pub struct Server<'a> {
     pub passwords: &'a Passwords,
     /// The name of its container, for messages.
     pub container: &'a str,
+    /// Whether the address is that container's now.
+    pub prove: Prove<'a>,
 }
 
 /// Why a server could not be brought to what is declared.

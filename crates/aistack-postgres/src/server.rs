@@ -43,6 +43,8 @@ pub(crate) enum Names {
 
 /// Why there is no connection.
 pub enum NoConnection {
+    /// The address is not known to be the container's: it was not connected to.
+    Stranger(String),
     /// The socket could not be had, or the server is not who it should be.
     Socket(io::Error),
     /// The client or the server said so.
@@ -55,6 +57,9 @@ impl NoConnection {
     /// It in words.
     pub fn describe(&self) -> String {
         match self {
+            Self::Stranger(why) => {
+                format!("no password was sent: {}", describe::printable(why))
+            }
             Self::Socket(error) => describe::printable(&format!("error connecting: {error}")),
             Self::Said(error) => describe::sql(error),
             Self::TimedOut(limit) => format!("no answer within {} s", limit.as_secs_f64()),
@@ -71,6 +76,7 @@ impl NoConnection {
         match self {
             Self::Said(error) => describe::is_transient(error),
             Self::Socket(_) | Self::TimedOut(_) => true,
+            Self::Stranger(_) => false,
         }
     }
 
@@ -78,7 +84,7 @@ impl NoConnection {
     pub fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Said(error) => error.code(),
-            Self::Socket(_) | Self::TimedOut(_) => None,
+            Self::Stranger(_) | Self::Socket(_) | Self::TimedOut(_) => None,
         }
     }
 }
@@ -102,6 +108,7 @@ impl Server<'_> {
         options: &str,
         limit: Duration,
     ) -> Result<Client, NoConnection> {
+        (self.prove)().map_err(NoConnection::Stranger)?;
         let options = match names {
             Names::Catalog => format!("{CATALOG_ONLY} {options}"),
             Names::Declared => options.to_owned(),

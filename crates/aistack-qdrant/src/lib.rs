@@ -29,6 +29,14 @@ pub enum QdrantError {
         /// Why not.
         cause: ProbeError,
     },
+    /// The address is not known to be the container's, so that the key was not sent.
+    #[error("{url}: the API key was not sent: {why}")]
+    Stranger {
+        /// What was to be asked.
+        url: String,
+        /// Why.
+        why: String,
+    },
     /// The key is wrong or missing.
     #[error("{url}: answered status {status}: {}", key_hint(*with_key))]
     Key {
@@ -98,14 +106,19 @@ pub enum Found {
     Other(String),
 }
 
+/// Proves, before each request with a key, that the address is the declared container's;
+/// an error in words.
+pub type Prove<'a> = &'a (dyn Fn() -> Result<(), String> + Sync);
+
 /// A qdrant.
-pub struct Qdrant {
+pub struct Qdrant<'a> {
     base: String,
     key: Option<String>,
     limit: Duration,
+    prove: Prove<'a>,
 }
 
-impl fmt::Debug for Qdrant {
+impl fmt::Debug for Qdrant<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Qdrant")
             .field("base", &self.base)
@@ -148,8 +161,9 @@ struct Vector {
     distance: String,
 }
 
-impl Qdrant {
-    /// A qdrant at `address`, each request of which may take `limit`.
+impl<'a> Qdrant<'a> {
+    /// A qdrant at `address`, each request of which may take `limit`. The key is sent only
+    /// where `prove` says that the address is the container's.
     ///
     /// # Errors
     /// When the key can't be in a header.
@@ -157,6 +171,7 @@ impl Qdrant {
         address: SocketAddr,
         key: Option<Vec<u8>>,
         limit: Duration,
+        prove: Prove<'a>,
     ) -> Result<Self, QdrantError> {
         let key = key
             .map(|key| {
@@ -170,6 +185,7 @@ impl Qdrant {
             base: format!("http://{address}"),
             key,
             limit,
+            prove,
         })
     }
 
@@ -250,6 +266,10 @@ impl Qdrant {
             headers.push(("content-type", "application/json"));
         }
         if let Some(key) = &self.key {
+            (self.prove)().map_err(|why| QdrantError::Stranger {
+                url: url.to_owned(),
+                why,
+            })?;
             headers.push(("api-key", key));
         }
         let request = Request {

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aistack_host::command::{self, Bounds, CommandError, Finished, below};
+use aistack_host::contained;
 use aistack_host::journal::{Cursor, Journal};
 use aistack_host::podman::{Container, Held, Podman};
 use aistack_host::sockets::{Exposure, Listening, Transport};
@@ -702,7 +703,13 @@ impl Machine {
         let key = request
             .auth
             .as_ref()
-            .map(|auth| self.key(of, auth))
+            .map(|auth| {
+                let key = self.key(of, auth)?;
+                let systemctl = self.systemctl(bounds)?;
+                contained::prove(&self.root, &systemctl, &of.service.unit, port.reachable())
+                    .map_err(|error| failed(format!("its key was not sent: {}", chain(&error))))?;
+                Ok(key)
+            })
             .transpose()?;
         if let (Some(auth), Some(key)) = (&request.auth, &key) {
             headers.push((auth.header.clone(), format!("{}{key}", auth.prefix)));

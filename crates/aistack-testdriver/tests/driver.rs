@@ -997,6 +997,29 @@ fn a_check_sends_the_declared_key() {
 }
 
 #[test]
+fn a_key_is_sent_to_the_declared_container_alone() {
+    let machine = Machine::new();
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    stranger.set_nonblocking(true).unwrap();
+    let auth = json!({ "secret": "local-ai-store-KEY", "header": "api-key" });
+    with_key(&machine, stranger.local_addr().unwrap(), &auth, "model");
+    key_file(&machine, "sesame-1");
+    // The unit is up, but its processes are others than the one that listens.
+    machine.write("control-group", "/system.slice/local-ai-store.service");
+    let (code, out) = machine.steps(&json!([{ "checks": {} }]));
+    assert_eq!(code, 1, "{out}");
+    assert!(
+        out.contains("its key was not sent: the socket on 127.0.0.1"),
+        "{out}"
+    );
+    assert_eq!(
+        stranger.accept().unwrap_err().kind(),
+        std::io::ErrorKind::WouldBlock,
+        "the stranger was connected to"
+    );
+}
+
+#[test]
 fn a_service_that_refuses_is_a_failure_that_says_why() {
     let machine = Machine::new();
     let auth = json!({ "secret": "local-ai-store-KEY", "header": "api-key" });

@@ -11,7 +11,7 @@ use aistack_host::command::below;
 use aistack_host::directory::{self, DirectoryError};
 use aistack_host::scope::{ScopeError, UserScope};
 use aistack_host::sockets::{Exposure, Listening, SocketsError};
-use aistack_host::systemd::UnitState;
+use aistack_host::systemd::{Systemctl, UnitState};
 use aistack_host::users;
 use aistack_probe::{Outcome, ProbeError};
 use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service};
@@ -196,6 +196,15 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
     let root = selection.root.as_path();
     let machine = Machine::new(root, search_path(), limit);
 
+    let systemctls: Vec<Result<Systemctl, String>> = stacks
+        .iter()
+        .map(|loaded| {
+            loaded
+                .systemctl()
+                .map_err(|error| aistack_text::error(&error))
+        })
+        .collect();
+
     thread::scope(|threads| {
         let units: Vec<_> = stacks
             .iter()
@@ -227,11 +236,18 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
             })
             .collect::<Vec<_>>()
             .into_iter();
-        let mut stored = chosen
+        let mut stored = stacks
             .iter()
-            .flatten()
-            .map(|&(name, service)| {
-                threads.spawn(move || stores::examine(root, name, service, limit))
+            .zip(&chosen)
+            .zip(&systemctls)
+            .flat_map(|((_, services), systemctl)| {
+                services.iter().map(move |service| (*service, systemctl))
+            })
+            .map(|((name, service), systemctl)| {
+                threads.spawn(move || {
+                    let systemctl = systemctl.as_ref().map_err(String::as_str);
+                    stores::examine(root, systemctl, name, service, limit)
+                })
             })
             .collect::<Vec<_>>()
             .into_iter();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aistack_host::contained;
 use aistack_host::podman::{Held, Podman};
 use aistack_host::secret::{self, SecretError};
 use aistack_stack::Service;
@@ -54,9 +55,12 @@ pub fn run(args: &Args) -> Result<Verdict> {
     };
     let state = loaded.systemctl()?.show(&[&service.unit])?.pop();
     // What is stopped takes its secrets when it is started; nobody asked for that now.
-    let stopped = state.is_some_and(|state| matches!(state.active.as_str(), "inactive"));
+    let stopped = state
+        .as_ref()
+        .is_some_and(|state| matches!(state.active.as_str(), "inactive"));
+    let is_up = state.as_ref().is_some_and(contained::is_up);
     if changed.is_empty() {
-        return unchanged(&args.service, service, stopped);
+        return unchanged(&args.service, &loaded, service, is_up);
     }
     let names = changed.join(", ");
     if stopped {
@@ -114,17 +118,26 @@ fn may_pass(error: &SecretError) -> bool {
     )
 }
 
-/// Nothing of podman's changed: what is left are the passwords that a server keeps.
-fn unchanged(name: &str, service: &Service, stopped: bool) -> Result<Verdict> {
+/// Nothing of podman's changed: what is left are the passwords that a server keeps. One
+/// whose container does not run sets them when it is started; until then another program
+/// may have its port.
+fn unchanged(name: &str, loaded: &Loaded, service: &Service, is_up: bool) -> Result<Verdict> {
     println!("{name}: no secret changed, so it is not restarted");
     let keeps_passwords = service
         .postgres
         .as_ref()
         .is_some_and(|postgres| !postgres.roles.is_empty());
-    if keeps_passwords && !stopped {
-        return setup::bring(name, service);
+    if !keeps_passwords {
+        return Ok(Verdict::AsDeclared);
     }
-    Ok(Verdict::AsDeclared)
+    if !is_up {
+        println!(
+            "{name}: {} is not up; the passwords of its users are set when it is started",
+            service.unit
+        );
+        return Ok(Verdict::AsDeclared);
+    }
+    setup::bring(name, loaded, service)
 }
 
 fn restart(name: &str, loaded: &Loaded, service: &Service, names: &str) -> Result<Verdict> {

@@ -1,5 +1,6 @@
 //! `aistack setup`: what a service needs done once it runs.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use aistack_qdrant::{Found, QdrantError, declared};
 use aistack_stack::{Collection, Postgres, Qdrant, Service};
 use anyhow::Result;
 
-use super::select::{self, search_path};
+use super::select::{self, Loaded, search_path};
 use super::stores;
 use crate::cli::Verdict;
 
@@ -45,11 +46,11 @@ pub fn run(args: &Args) -> Result<Verdict> {
     let loaded = select::load(&args.stack)?;
     loaded.check_owner()?;
     let service = loaded.service(&args.service)?;
-    bring(&args.service, service)
+    bring(&args.service, &loaded, service)
 }
 
 /// Does all that is declared to be done once the service runs.
-pub fn bring(name: &str, service: &Service) -> Result<Verdict> {
+pub fn bring(name: &str, loaded: &Loaded, service: &Service) -> Result<Verdict> {
     let failed = |problem: &str| {
         eprintln!("aistack: {name}: setup failed: {problem}");
         Verdict::Differs
@@ -66,15 +67,30 @@ pub fn bring(name: &str, service: &Service) -> Result<Verdict> {
     let postgres = service
         .postgres
         .iter()
-        .flat_map(|postgres| of_postgres(name, service, postgres));
+        .flat_map(|postgres| of_postgres(name, loaded, service, postgres));
     let qdrant = service
         .qdrant
         .iter()
-        .flat_map(|qdrant| of_qdrant(name, service, qdrant));
+        .flat_map(|qdrant| of_qdrant(name, loaded, service, qdrant));
     for problem in postgres.chain(qdrant) {
         verdict = failed(&problem);
     }
     Ok(verdict)
+}
+
+/// Asks whether `address` is the service's container now.
+fn proof(
+    loaded: &Loaded,
+    service: &Service,
+    address: SocketAddr,
+) -> impl Fn() -> Result<(), String> + Sync {
+    let systemctl = loaded
+        .systemctl()
+        .map_err(|error| aistack_text::error(&error));
+    move || {
+        let systemctl = systemctl.as_ref().map_err(String::as_str);
+        stores::prove(Path::new("/"), systemctl, service, address)
+    }
 }
 
 fn command_inside(
@@ -94,7 +110,7 @@ fn command_inside(
 }
 
 /// The problems of what a `PostgreSQL` is to hold.
-fn of_postgres(name: &str, service: &Service, postgres: &Postgres) -> Vec<String> {
+fn of_postgres(name: &str, loaded: &Loaded, service: &Service, postgres: &Postgres) -> Vec<String> {
     let Some(address) = stores::address(service, &postgres.port) else {
         return Vec::new();
     };
@@ -102,11 +118,13 @@ fn of_postgres(name: &str, service: &Service, postgres: &Postgres) -> Vec<String
         Ok(passwords) => passwords,
         Err((what, error)) => return vec![format!("{what}: {error}")],
     };
+    let prove = proof(loaded, service, address);
     let server = Server {
         declared: postgres,
         address,
         passwords: &passwords,
         container: &service.container,
+        prove: &prove,
     };
     let inside = |command: &[&str], input: Vec<u8>| {
         Podman::new(search_path().as_deref())
@@ -122,7 +140,7 @@ fn of_postgres(name: &str, service: &Service, postgres: &Postgres) -> Vec<String
 
 /// The problems of what a qdrant is to hold. A collection of other vectors is said and
 /// is none: its data would be lost with it, and the others can be used.
-fn of_qdrant(name: &str, service: &Service, qdrant: &Qdrant) -> Vec<String> {
+fn of_qdrant(name: &str, loaded: &Loaded, service: &Service, qdrant: &Qdrant) -> Vec<String> {
     let Some(address) = stores::address(service, &qdrant.port) else {
         return Vec::new();
     };
@@ -131,7 +149,8 @@ fn of_qdrant(name: &str, service: &Service, qdrant: &Qdrant) -> Vec<String> {
         Some(Ok(key)) => Some(key),
         Some(Err(error)) => return vec![format!("API key ({}): {error}", service.option)],
     };
-    let client = match aistack_qdrant::Qdrant::new(address, key, QDRANT_LIMIT) {
+    let prove = proof(loaded, service, address);
+    let client = match aistack_qdrant::Qdrant::new(address, key, QDRANT_LIMIT, &prove) {
         Ok(client) => client,
         Err(error) => return vec![error.to_string()],
     };
@@ -159,7 +178,7 @@ fn of_qdrant(name: &str, service: &Service, qdrant: &Qdrant) -> Vec<String> {
 
 fn of_collection(
     name: &str,
-    client: &aistack_qdrant::Qdrant,
+    client: &aistack_qdrant::Qdrant<'_>,
     collection: &Collection,
 ) -> Result<(), QdrantError> {
     let mut found = client.look(collection)?;

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use aistack_host::command::below;
+use aistack_host::contained;
 use aistack_host::secret::{self, SecretError};
 use aistack_host::sqlite::SqliteError;
+use aistack_host::systemd::Systemctl;
 use aistack_postgres::Passwords;
 use aistack_stack::{Integrity, Postgres, Service};
 
@@ -13,6 +15,22 @@ use aistack_stack::{Integrity, Postgres, Service};
 /// seen that there is one.
 pub fn address(service: &Service, port: &str) -> Option<SocketAddr> {
     service.port(port).map(aistack_stack::Port::reachable)
+}
+
+/// Whether `address` is a service's container now. Every command of this program asks here
+/// before it sends a password or a key there.
+///
+/// # Errors
+/// Why not, in words.
+pub fn prove(
+    root: &Path,
+    systemctl: Result<&Systemctl, &str>,
+    service: &Service,
+    address: SocketAddr,
+) -> Result<(), String> {
+    let systemctl = systemctl.map_err(str::to_owned)?;
+    contained::prove(root, systemctl, &service.unit, address)
+        .map_err(|error| aistack_text::error(&anyhow::Error::new(error)))
 }
 
 /// The passwords of what is declared, from their files below `root`.

@@ -1,12 +1,14 @@
 //! What a service's databases hold, and whether its files look emptied.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use aistack_host::command::below;
 use aistack_host::secret::{self, SecretError};
 use aistack_host::sqlite::{self, SqliteError};
+use aistack_host::systemd::Systemctl;
 use aistack_postgres::{Passwords, Seen, Server};
 use aistack_qdrant::{Found as Held, declared};
 use aistack_stack::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
@@ -14,17 +16,27 @@ use aistack_stack::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant
 use super::{Found, Kind};
 use crate::commands::{setup, stores};
 
+/// Proves that an address is the service's container now.
+type Prove<'a> = &'a (dyn Fn(SocketAddr) -> Result<(), String> + Sync);
+
 /// One line: its kind, what was looked at, what was found.
 pub type Line = (Kind, String, Found);
 
 /// The lines of a service; each connection and request may take `limit`.
-pub fn examine(root: &Path, name: &str, service: &Service, limit: Duration) -> Vec<Line> {
+pub fn examine(
+    root: &Path,
+    systemctl: Result<&Systemctl, &str>,
+    name: &str,
+    service: &Service,
+    limit: Duration,
+) -> Vec<Line> {
+    let prove = |address| stores::prove(root, systemctl, service, address);
     let mut lines = Vec::new();
     if let Some(postgres) = &service.postgres {
-        lines.extend(of_postgres(root, name, service, postgres, limit));
+        lines.extend(of_postgres(root, &prove, name, service, postgres, limit));
     }
     if let Some(qdrant) = &service.qdrant {
-        lines.extend(of_qdrant(root, name, service, qdrant, limit));
+        lines.extend(of_qdrant(root, &prove, name, service, qdrant, limit));
     }
     lines.extend(service.integrity.iter().map(|entry| of_file(root, entry)));
     lines
@@ -36,6 +48,7 @@ fn not_looked(error: &SecretError) -> Found {
 
 fn of_postgres(
     root: &Path,
+    prove: Prove<'_>,
     name: &str,
     service: &Service,
     postgres: &Postgres,
@@ -78,11 +91,13 @@ fn of_postgres(
             .find(|database| database.name == name && database.migrations.is_some())
             .and_then(|database| unread.get(database.owner.as_str()))
     };
+    let prove = || prove(address);
     let server = Server {
         declared: postgres,
         address,
         passwords: &passwords,
         container: &service.container,
+        prove: &prove,
     };
     server
         .examine(limit)
@@ -111,6 +126,7 @@ fn again(name: &str, service: &Service) -> String {
 
 fn of_qdrant(
     root: &Path,
+    prove: Prove<'_>,
     name: &str,
     service: &Service,
     qdrant: &Qdrant,
@@ -124,10 +140,10 @@ fn of_qdrant(
         .as_deref()
         .map(|path| secret::read(&below(root, path)))
         .transpose();
+    let prove = || prove(address);
     let client = match key {
-        Ok(key) => {
-            aistack_qdrant::Qdrant::new(address, key, limit).map_err(|error| error.to_string())
-        }
+        Ok(key) => aistack_qdrant::Qdrant::new(address, key, limit, &prove)
+            .map_err(|error| error.to_string()),
         Err(error) => {
             return qdrant
                 .collections
