@@ -17,11 +17,14 @@ use serde_json::json;
 /// The calls of the fakes, without those that only ask.
 fn changes(place: &Place) -> String {
     let calls = place.machine.calls();
-    calls
+    let mut changes: Vec<&str> = calls
         .lines()
         .filter(|call| !call.starts_with("systemctl --no-pager show "))
-        .map(|call| format!("{call}\n"))
-        .collect()
+        .collect();
+    if !changes.is_empty() {
+        changes.push("");
+    }
+    changes.join("\n")
 }
 
 #[test]
