@@ -223,6 +223,7 @@ in
             prometheus.exporters = { };
           };
           systemd.services = { };
+          users.users = { };
           virtualisation.oci-containers = {
             backend = "podman";
             containers = { };
