@@ -12,14 +12,17 @@ rec {
   first = 1879048192;
   ranges = 4094;
 
-  # The first id of a service's range. It depends on the name alone: adding or removing a
-  # service moves the files of no other. Two names that meet are a conflict in the ledger.
+  # The first id of a service's range. It depends on the container's name alone: adding or
+  # removing a service moves the files of no other. Two names that meet are a conflict in the
+  # ledger; those of the catalogue do not, which a test holds.
   startOf =
     name:
     first
     +
       size
-      * lib.mod (lib.fromHexString (builtins.substring 0 8 (builtins.hashString "sha256" name))) ranges;
+      * lib.mod (lib.fromHexString (
+        builtins.substring 0 8 (builtins.hashString "sha256" "local-ai-${name}")
+      )) ranges;
 
   # Groups of the host that a container keeps. They get ids above the range's own.
   groupIn = index: size + index;

@@ -204,7 +204,8 @@ let
           {
             url = found.hostUrl;
             inherit (found) rank;
-          };
+          }
+          // lib.optionalAttrs (found.apiKeySource != null) { inherit (found) apiKeySource; };
       metrics = if metrics == null then null else { url = urlOf metrics; };
       # The same for a Prometheus on the host.
       scrape =

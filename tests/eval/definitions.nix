@@ -729,6 +729,13 @@ in
       secretEnv.VLLM_API_KEY = "/run/secrets/vllm";
     };
   }) [ "services.aiStack.vllm.allowUnauthenticated" ];
+  "no two services of the catalogue have the same user ids" =
+    let
+      ids = import ../../modules/stack/ids.nix { inherit lib; };
+      starts = map ids.startOf (lib.attrNames catalog);
+    in
+    equal (lib.length (lib.unique starts)) (lib.length starts);
+
   # ── risks of the images ──
   "vLLM is not given a GGUF file that it cannot read" =
     let

@@ -1,6 +1,9 @@
 //! Where an engine answers: what the stacks declare, then `AISTACK_ENDPOINT`.
 
-use aistack_stack::Stack;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use aistack_stack::{Engine, Scope, Service, Stack};
 
 /// An endpoint that may answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,6 +12,45 @@ pub struct Endpoint {
     pub url: String,
     /// Who says so: a service, or the variable.
     pub from: String,
+    /// Whose key it is sent.
+    pub key: Key,
+}
+
+/// The key that an endpoint is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// None.
+    None,
+    /// The one in `AISTACK_API_KEY`: the user named this endpoint.
+    Variable,
+    /// The declared one of a service.
+    Declared {
+        /// Whose systemd runs the service.
+        scope: Scope,
+        /// Its unit.
+        unit: String,
+        /// Where its port is, which must be the unit's before the key is sent.
+        address: SocketAddr,
+        /// The file with the key.
+        source: PathBuf,
+    },
+}
+
+fn key(stack: &Stack, service: &Service, engine: &Engine) -> Key {
+    let address = service
+        .ports
+        .iter()
+        .map(aistack_stack::Port::reachable)
+        .find(|address| engine.url == format!("http://{address}/v1"));
+    match (&engine.api_key_source, address) {
+        (Some(source), Some(address)) => Key::Declared {
+            scope: stack.scope,
+            unit: service.unit.clone(),
+            address,
+            source: source.clone(),
+        },
+        _ => Key::None,
+    }
 }
 
 /// Everything that may answer, the first choice first.
@@ -16,21 +58,25 @@ pub struct Endpoint {
 pub fn candidates(stacks: &[&Stack], variable: Option<&str>) -> Vec<Endpoint> {
     let mut declared: Vec<_> = stacks
         .iter()
-        .flat_map(|stack| stack.services.values())
-        .filter_map(|service| Some((service.engine.as_ref()?, service)))
+        .flat_map(|stack| stack.services.values().map(move |service| (stack, service)))
+        .filter_map(|(stack, service)| Some((service.engine.as_ref()?, stack, service)))
         .collect();
     // Stable: of two stacks the first is asked first.
-    declared.sort_by_key(|(engine, _)| engine.rank);
-    let declared = declared.into_iter().map(|(engine, service)| Endpoint {
-        url: engine.url.clone(),
-        from: service.option.clone(),
-    });
+    declared.sort_by_key(|(engine, ..)| engine.rank);
+    let declared = declared
+        .into_iter()
+        .map(|(engine, stack, service)| Endpoint {
+            url: engine.url.clone(),
+            from: service.option.clone(),
+            key: key(stack, service, engine),
+        });
     let named = variable
         .map(|url| url.trim().trim_end_matches('/'))
         .filter(|url| !url.is_empty())
         .map(|url| Endpoint {
             url: url.to_owned(),
             from: "AISTACK_ENDPOINT".to_owned(),
+            key: Key::Variable,
         });
     declared.chain(named).collect()
 }
@@ -53,6 +99,7 @@ mod tests {
                 service.engine = Some(Engine {
                     url: (*url).to_owned(),
                     rank: *rank,
+                    api_key_source: Some("/run/secrets/key".into()),
                 });
                 ((*name).to_owned(), service)
             })
@@ -79,5 +126,30 @@ mod tests {
         );
         let both = candidates(&[&user, &stack(&[("litellm", 2, "http://f/v1")])], None);
         assert_eq!(both[0].url, "http://c/v1", "of equals the first stack's");
+    }
+
+    #[test]
+    fn the_user_s_key_is_for_the_endpoint_that_the_user_names() {
+        let mut stack = stack(&[("litellm", 1, "http://127.0.0.1:4000/v1")]);
+        let keys: Vec<Key> = candidates(&[&stack], Some("https://hosted.example/v1"))
+            .into_iter()
+            .map(|endpoint| endpoint.key)
+            .collect();
+        // Its port is not where the engine's address says: nobody can prove whose it is.
+        assert_eq!(keys, [Key::None, Key::Variable]);
+
+        let service = stack.services.get_mut("litellm").unwrap();
+        let address = service.ports[0].reachable();
+        service.engine.as_mut().unwrap().url = format!("http://{address}/v1");
+        let unit = service.unit.clone();
+        assert_eq!(
+            candidates(&[&stack], None)[0].key,
+            Key::Declared {
+                scope: stack.scope,
+                unit,
+                address,
+                source: "/run/secrets/key".into()
+            }
+        );
     }
 }

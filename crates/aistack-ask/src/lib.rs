@@ -8,4 +8,4 @@ pub mod secrets;
 pub mod text;
 
 pub use client::{AskError, Client, Message, Role};
-pub use endpoint::{Endpoint, candidates};
+pub use endpoint::{Endpoint, Key, candidates};

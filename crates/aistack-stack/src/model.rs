@@ -186,6 +186,13 @@ pub struct Engine {
     pub url: String,
     /// Of two engines the one with the smaller rank serves clients better.
     pub rank: u16,
+    /// File with the key that it asks for; none: it asks for none.
+    #[serde(
+        default,
+        rename = "apiKeySource",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub api_key_source: Option<PathBuf>,
 }
 
 /// A container image.

@@ -5,8 +5,11 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aistack_ask::{AskError, Client, Message, Role, candidates, nix, secrets, text};
+use aistack_ask::{AskError, Client, Key, Message, Role, candidates, nix, secrets, text};
 use aistack_host::command::find;
+use aistack_host::systemd::{Manager, Systemctl};
+use aistack_host::{contained, secret};
+use aistack_stack::Scope;
 use anyhow::{Context, Result, bail};
 
 use super::output::{self, parse_seconds};
@@ -45,8 +48,8 @@ struct Endpoint {
 /// Ask the stack's model a question
 ///
 /// The endpoint is that of the declared engines (litellm, llama-cpp, vllm, ollama, tgi;
-/// the first that answers), then of the variable `AISTACK_ENDPOINT`; a key comes from
-/// `AISTACK_API_KEY`. The answer is shown as it comes, without anything that a terminal
+/// the first that answers, with its declared key where this user may read it), then of the
+/// variable `AISTACK_ENDPOINT`, which alone is sent the key in `AISTACK_API_KEY`. The answer is shown as it comes, without anything that a terminal
 /// acts on.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
@@ -287,9 +290,37 @@ pub fn chat(args: &Chat) -> Result<Verdict> {
     })
 }
 
+/// The key that an endpoint may be sent; none where it is not this user's to read, or where
+/// somebody else may have the port: the endpoint is asked without it, and says so itself.
+fn key_of(key: &Key) -> Option<String> {
+    match key {
+        Key::None => None,
+        Key::Variable => std::env::var("AISTACK_API_KEY").ok(),
+        Key::Declared {
+            scope,
+            unit,
+            address,
+            source,
+        } => {
+            let manager = match scope {
+                Scope::System => Manager::System,
+                Scope::User => Manager::User,
+            };
+            let value = String::from_utf8(secret::read(source).ok()?).ok()?;
+            let systemctl = Systemctl::new(manager, search_path().as_deref()).ok()?;
+            match contained::prove(Path::new("/"), &systemctl, unit, *address) {
+                Ok(()) => Some(value),
+                Err(error) => {
+                    eprintln!("aistack: the key of {unit} was not sent: {error}");
+                    None
+                }
+            }
+        }
+    }
+}
+
 /// Does something with the first endpoint that answers; one line where none does.
 fn with(args: &Endpoint, work: impl FnOnce(&Client) -> Result<Verdict>) -> Result<Verdict> {
-    let key = std::env::var("AISTACK_API_KEY").ok();
     let endpoints = if let Some(url) = &args.url {
         candidates(&[], Some(url))
     } else {
@@ -308,7 +339,7 @@ fn with(args: &Endpoint, work: impl FnOnce(&Client) -> Result<Verdict>) -> Resul
     for endpoint in &endpoints {
         match Client::greet(
             &endpoint.url,
-            key.as_deref(),
+            key_of(&endpoint.key).as_deref(),
             args.model.as_deref(),
             args.timeout,
         ) {
