@@ -598,7 +598,7 @@ gpu
         };
       })
       [
-        "cacheTypeK = q4_0"
+        "cacheTypeV = q4_0"
         "services.aiStack.llama-cpp.flashAttention = \"on\""
       ];
   "an f16 cache does not" = accepts (on {
