@@ -206,9 +206,11 @@ let
           # Wants and an order, also of what it cannot do without: a start job that fails by
           # Requires= leaves a service with Restart= waiting for ever. `aistack prestart`
           # refuses while a need is not up, and the restart tries again.
-          Wants = networkUnits ++ [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants);
-          After =
-            networkUnits ++ [ s.pullUnit ] ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
+          # Not the unit that brings the image: `aistack prestart` starts that when the image is
+          # missing and refuses until it is there. A start job that waits for a download keeps a
+          # boot from ever being over, and those wait that are ordered after this service.
+          Wants = networkUnits ++ unitsOf (s.needs ++ s.wants);
+          After = networkUnits ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
           WantsMountsFor = map (d: util.systemd.word (util.systemd.path d.host)) s.data;
           # A cause that goes away (a secret that arrives, a disk that is mounted, a port
           # that is freed) must not find the unit given up on.
@@ -311,14 +313,13 @@ let
       Description = "Local AI: image of ${s.name}";
     };
     Service = {
-      # Not RemainAfterExit: each start of the container asks anew whether the image is
-      # there, also after `podman system reset`.
-      Type = "oneshot";
+      # Not oneshot: no job waits while it fetches. It is asked again whenever a container
+      # starts without its image, also after `podman system reset`.
+      Type = "exec";
       ExecStart = run [
         "pull"
         s.name
       ];
-      TimeoutStartSec = "infinity";
     };
   };
 in

@@ -36,6 +36,8 @@ let
     "apply"
     "--stack"
     cfg.identity.manifestPath
+    # What it could not get is not asked for a second time.
+    "--settled"
   ];
   verify = {
     Unit = {

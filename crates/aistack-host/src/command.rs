@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 
+use crate::family;
+
 /// Where programs are when `PATH` doesn't say so: units and activation scripts
 /// run with a short `PATH`. NixOS's set-uid wrappers first, since only they can
 /// map ranges of user ids.
@@ -66,6 +68,14 @@ pub enum CommandError {
     TooMuch {
         /// The command line.
         command: String,
+    },
+    /// It did nothing for too long and was stopped.
+    #[error("`{command}` neither read nor wrote anything for {} s and was stopped", silence.as_secs_f64())]
+    Silent {
+        /// The command line.
+        command: String,
+        /// How long it did nothing.
+        silence: Duration,
     },
     /// It was stopped because this program was asked to end.
     #[error("`{command}` was stopped before its end")]
@@ -296,6 +306,56 @@ pub fn run_shown(mut command: Command) -> Result<(), CommandError> {
             status,
             stderr: "see its messages above".to_owned(),
         })
+    }
+}
+
+/// As [`run_shown`], and stopped when it and the programs that it started neither read
+/// nor write anything for `silence`. There is no limit while they do: a slow download is
+/// no fault, one that stands still for ever is.
+///
+/// # Errors
+/// As [`run_shown`], and when it was stopped.
+pub fn run_watched(mut command: Command, silence: Duration) -> Result<(), CommandError> {
+    let line = line(&command);
+    let program = PathBuf::from(command.get_program());
+    let mut child = command
+        .stdin(Stdio::null())
+        .spawn()
+        .map_err(|cause| CommandError::Start {
+            program: program.clone(),
+            cause,
+        })?;
+    let pause = (silence / 20).clamp(Duration::from_millis(10), Duration::from_secs(2));
+    let mut last = (family::activity(child.id()), Instant::now());
+    loop {
+        let ended = child.try_wait().map_err(|cause| CommandError::Start {
+            program: program.clone(),
+            cause,
+        })?;
+        if let Some(status) = ended {
+            return if status.success() {
+                Ok(())
+            } else {
+                Err(CommandError::Failed {
+                    command: line,
+                    status,
+                    stderr: "see its messages above".to_owned(),
+                })
+            };
+        }
+        thread::sleep(pause);
+        let now = family::activity(child.id());
+        if now.abs_diff(last.0) > family::NOTHING {
+            last = (now, Instant::now());
+        } else if last.1.elapsed() >= silence {
+            family::kill(child.id());
+            drop(child.kill());
+            drop(child.wait());
+            return Err(CommandError::Silent {
+                command: line,
+                silence,
+            });
+        }
     }
 }
 

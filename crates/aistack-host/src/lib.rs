@@ -8,6 +8,7 @@
 pub mod command;
 pub mod contained;
 pub mod directory;
+mod family;
 pub mod file;
 pub mod guard;
 pub mod journal;

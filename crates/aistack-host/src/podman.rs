@@ -267,13 +267,14 @@ impl Podman {
         }
     }
 
-    /// Pulls the image, with podman's progress on the standard error.
+    /// Pulls the image, with podman's progress on the standard error. podman itself waits
+    /// for ever for a registry that does not answer.
     ///
     /// # Errors
-    /// When podman can't be run or the pull fails.
-    pub fn pull(&self, reference: &str) -> Result<(), CommandError> {
+    /// When podman can't be run, the pull fails, or nothing arrives for `silence`.
+    pub fn pull(&self, reference: &str, silence: Duration) -> Result<(), CommandError> {
         let command = self.command(&["pull", "--quiet", reference].map(OsStr::new));
-        command::run_shown(command)
+        command::run_watched(command, silence)
     }
 
     /// Loads the images of an archive, with podman's words on the standard error.

@@ -7,12 +7,32 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::command::{self, Bounds, CommandError, Finished, find};
 
 /// How long `systemctl show` may take: it answers in milliseconds or hangs.
 const SHOW_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long systemd may be out of reach while it re-executes itself.
+const BROKEN_PATIENCE: Duration = Duration::from_secs(10);
+const BROKEN_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What systemctl says of a connection that broke or that nobody takes: systemd,
+/// src/shared/bus-wait-for-jobs.c, and errno(3).
+const BROKEN: [&str; 6] = [
+    "D-Bus connection terminated",
+    "Connection reset by peer",
+    "Transport endpoint is not connected",
+    "Connection refused",
+    "Broken pipe",
+    "Remote peer disconnected",
+];
+
+fn is_broken_connection(stderr: &str) -> bool {
+    BROKEN.iter().any(|words| stderr.contains(words))
+}
 
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NRestarts,\
 ExecMainStatus,ActiveEnterTimestamp,StateChangeTimestamp,StateChangeTimestampMonotonic,ControlGroup";
@@ -70,6 +90,19 @@ impl UnitState {
     #[must_use]
     pub fn is_active(&self) -> bool {
         matches!(self.active.as_str(), "active" | "reloading" | "refreshing")
+    }
+
+    /// Whether it has ended and systemd waits to start it again.
+    #[must_use]
+    pub fn waits_for_restart(&self) -> bool {
+        self.active == "activating" && self.sub.starts_with("auto-restart")
+    }
+
+    /// Whether it runs, starts or stops: what it comes to is not known yet. For a unit that
+    /// does its work and ends.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
+        self.is_active() || matches!(self.active.as_str(), "activating" | "deactivating")
     }
 
     /// Whether systemd knows the unit.
@@ -157,7 +190,24 @@ impl Systemctl {
         }
     }
 
-    fn run(&self, command: Command, limit: Duration) -> Result<Finished, CommandError> {
+    /// Runs the command that `make` makes, again while the connection to systemd breaks: a
+    /// switch of NixOS re-executes the users' managers. To ask twice for a start or a restart
+    /// is as good as once.
+    fn run(&self, make: impl Fn() -> Command, limit: Duration) -> Result<Finished, CommandError> {
+        let deadline = Instant::now() + BROKEN_PATIENCE;
+        loop {
+            let done = self.run_once(make(), limit)?;
+            if done.status.success()
+                || !is_broken_connection(&done.stderr)
+                || Instant::now() >= deadline
+            {
+                return Ok(done);
+            }
+            thread::sleep(BROKEN_INTERVAL);
+        }
+    }
+
+    fn run_once(&self, command: Command, limit: Duration) -> Result<Finished, CommandError> {
         match &self.bounds {
             None => command::run(command, None, limit),
             Some(bounds) => {
@@ -194,9 +244,12 @@ impl Systemctl {
         if units.is_empty() {
             return Ok(Vec::new());
         }
-        let mut command = self.command();
-        command.arg("show").args(units).arg(PROPERTIES);
-        let done = self.run(command, SHOW_LIMIT)?;
+        let make = || {
+            let mut command = self.command();
+            command.arg("show").args(units).arg(PROPERTIES);
+            command
+        };
+        let done = self.run(make, SHOW_LIMIT)?;
         if !done.status.success() {
             return Err(done.into_error().into());
         }
@@ -218,9 +271,12 @@ impl Systemctl {
     /// # Errors
     /// When systemctl can't be run or fails.
     pub fn failed(&self) -> Result<Vec<String>, CommandError> {
-        let mut command = self.command();
-        command.args(["list-units", "--state=failed", "--plain", "--no-legend"]);
-        let done = self.run(command, SHOW_LIMIT)?;
+        let make = || {
+            let mut command = self.command();
+            command.args(["list-units", "--state=failed", "--plain", "--no-legend"]);
+            command
+        };
+        let done = self.run(make, SHOW_LIMIT)?;
         if !done.status.success() {
             return Err(done.into_error());
         }
@@ -237,9 +293,12 @@ impl Systemctl {
     /// # Errors
     /// When systemctl can't be run or fails.
     pub fn source(&self, unit: &str) -> Result<Option<PathBuf>, CommandError> {
-        let mut command = self.command();
-        command.args(["show", "--property=SourcePath", "--value", "--", unit]);
-        let done = self.run(command, SHOW_LIMIT)?;
+        let make = || {
+            let mut command = self.command();
+            command.args(["show", "--property=SourcePath", "--value", "--", unit]);
+            command
+        };
+        let done = self.run(make, SHOW_LIMIT)?;
         if !done.status.success() {
             return Err(done.into_error());
         }
@@ -296,10 +355,13 @@ impl Systemctl {
         if units.is_empty() {
             return Ok(());
         }
-        let mut command = self.command();
-        command.args(verb).arg("--").args(units);
-        // As long as the units' own time-outs: a pull may take an hour.
-        let done: Finished = self.run(command, Duration::from_hours(7 * 24))?;
+        let make = || {
+            let mut command = self.command();
+            command.args(verb).arg("--").args(units);
+            command
+        };
+        // As long as the units' own time-outs.
+        let done: Finished = self.run(make, Duration::from_hours(7 * 24))?;
         if done.status.success() {
             Ok(())
         } else {

@@ -6,9 +6,9 @@ mod fakes;
 use std::fs;
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use fakes::{Machine, outcome, service, stack, user, with};
+use fakes::{Machine, outcome, secret, service, stack, user, with};
 use serde_json::{Value, json};
 
 const SHOW: &str = "show local-ai";
@@ -162,6 +162,90 @@ fn a_running_service_keeps_running_when_its_new_image_can_not_be_had() {
         verbs(&machine),
         [PULLS, "restart --no-block -- local-ai-a.service", TARGET]
     );
+}
+
+#[test]
+fn an_image_that_is_being_fetched_holds_up_no_other_service() {
+    let machine = Machine::new();
+    apply(&machine, &two("one", "one"), &[]);
+    // a's download goes on until the test ends it.
+    machine.unit("local-ai-a-image.service", "active", "running", "success");
+    machine.forget_calls();
+    let (done, ended) = mpsc::channel();
+    thread::scope(|threads| {
+        threads.spawn(|| done.send(apply(&machine, &two("two", "two"), &[])));
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !machine.calls().contains(TARGET) {
+            assert!(Instant::now() < deadline, "{}", machine.calls());
+            thread::sleep(Duration::from_millis(50));
+        }
+        let seen = (verbs(&machine), hashes(&machine), ended.try_recv().is_err());
+        // It ends before anything is asserted, or a failure would wait for ever.
+        machine.unit("local-ai-a-image.service", "inactive", "dead", "success");
+        assert_eq!(ended.recv().unwrap().0, 0);
+        assert_eq!(
+            seen.0,
+            [PULLS, "restart --no-block -- local-ai-b.service", TARGET]
+        );
+        assert_eq!(seen.1, json!({ "a": "one", "b": "two" }));
+        assert!(seen.2);
+    });
+    assert!(
+        machine
+            .calls()
+            .contains("restart --no-block -- local-ai-a.service")
+    );
+    assert_eq!(hashes(&machine), json!({ "a": "two", "b": "two" }));
+}
+
+#[test]
+fn what_the_last_run_could_not_get_is_not_asked_for_again_at_once() {
+    let machine = Machine::new();
+    machine.unit("local-ai-a-image.service", "failed", "failed", "exit-code");
+    assert_eq!(apply(&machine, &two("one", "one"), &[]).0, 1);
+    let (code, _, error) = apply(&machine, &two("one", "one"), &["--settled"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("no image for a"), "{error}");
+    assert_eq!(
+        verbs(&machine),
+        ["start -- local-ai-b-image.service", TARGET]
+    );
+    // Another image is asked for, and so is the same one by a run of its own.
+    apply(&machine, &two("two", "one"), &["--settled"]);
+    assert_eq!(verbs(&machine), [PULLS, TARGET]);
+    apply(&machine, &two("two", "one"), &[]);
+    assert_eq!(verbs(&machine), [PULLS, TARGET]);
+}
+
+#[test]
+fn a_running_service_keeps_running_while_a_new_secret_is_missing() {
+    let machine = Machine::new();
+    apply(&machine, &two("one", "one"), &[]);
+    let source = machine.path("key");
+    let mut declared = two("two", "one");
+    declared["services"]["a"]["secrets"] = json!([secret("key", &source, false)]);
+    let (code, out, _) = apply(&machine, &declared, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        out.contains("a: changed, but left running as it is: secret key"),
+        "{out}"
+    );
+    assert_eq!(verbs(&machine), [PULLS, TARGET]);
+    machine.write_private("key", "value");
+    assert_eq!(apply(&machine, &declared, &[]).0, 0);
+    assert_eq!(
+        verbs(&machine),
+        [PULLS, "restart --no-block -- local-ai-a.service", TARGET]
+    );
+}
+
+#[test]
+fn a_systemd_that_re_executes_itself_is_asked_again_at_once() {
+    let machine = Machine::new();
+    machine.write("broken-connections", "1\n2\n");
+    let (code, _, error) = apply(&machine, &two("one", "one"), &[]);
+    assert_eq!(code, 0, "{error}");
+    assert_eq!(verbs(&machine), [PULLS, PULLS, PULLS, TARGET]);
 }
 
 #[test]

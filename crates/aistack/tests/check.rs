@@ -299,6 +299,36 @@ fn user_scope_checks_what_rootless_containers_need() {
 }
 
 #[test]
+fn a_network_target_that_nobody_wants_is_named_in_user_scope() {
+    let machine = Machine::new();
+    rootless_tree(&machine);
+    machine.unit("network-online.target", "inactive", "dead", "success");
+    let root = machine.path("root");
+    for (scope, owner, named) in [
+        ("user", json!(user()), true),
+        ("system", Value::Null, false),
+    ] {
+        let mut stack = stack(&[]);
+        stack["scope"] = json!(scope);
+        stack["user"] = owner;
+        let file = machine.stack(&stack);
+        let (code, out, _) = outcome(machine.aistack(&[
+            "check",
+            "--stack",
+            file.to_str().unwrap(),
+            "--root",
+            root.to_str().unwrap(),
+        ]));
+        assert_eq!(code, i32::from(named), "{out}");
+        assert_eq!(
+            out.contains("systemctl add-wants multi-user.target network-online.target"),
+            named,
+            "{out}"
+        );
+    }
+}
+
+#[test]
 fn preflight_needs_no_stack_and_no_systemd() {
     let machine = Machine::new();
     rootless_tree(&machine);

@@ -13,28 +13,101 @@ use std::time::{Duration, Instant};
 use fakes::{Machine, data, outcome, port, secret, service, stack, with};
 use serde_json::{Value, json};
 
+/// A machine that has the image of the service `x`.
+fn machine() -> Machine {
+    let machine = Machine::new();
+    machine.image("registry.example/x:1");
+    machine
+}
+
+/// The calls of podman and systemctl, without the question for the image.
+fn calls(machine: &Machine) -> String {
+    machine
+        .calls()
+        .lines()
+        .filter(|call| !call.starts_with("podman image exists"))
+        .map(|call| format!("{call}\n"))
+        .collect()
+}
+
 fn prestart(machine: &Machine, declared: Value) -> (i32, String, String) {
     prestart_in(machine, &stack(&[("x", declared)]))
 }
 
 fn prestart_in(machine: &Machine, stack: &Value) -> (i32, String, String) {
+    for service in stack["services"].as_object().unwrap().values() {
+        machine.image(service["image"]["reference"].as_str().unwrap());
+    }
+    prestart_as_it_is(machine, stack)
+}
+
+fn prestart_as_it_is(machine: &Machine, stack: &Value) -> (i32, String, String) {
     let file = machine.stack(stack);
     outcome(machine.aistack(&["prestart", "x", "--stack", file.to_str().unwrap()]))
 }
 
 #[test]
-fn a_service_without_needs_may_start_and_podman_is_not_called() {
-    let machine = Machine::new();
+fn a_service_without_needs_may_start_and_podman_is_asked_for_its_image_alone() {
+    let machine = machine();
     assert_eq!(
         prestart(&machine, service("x")),
         (0, String::new(), String::new())
     );
-    assert_eq!(machine.calls(), "");
+    assert_eq!(
+        machine.calls(),
+        "podman image exists registry.example/x:1\n"
+    );
+}
+
+#[test]
+fn without_its_image_it_has_it_fetched_and_does_not_wait() {
+    let machine = Machine::new();
+    let (code, _, error) = prestart_as_it_is(&machine, &stack(&[("x", service("x"))]));
+    assert_eq!(code, 1);
+    assert!(
+        error.contains(
+            "x can't start: its image registry.example/x:1 is not here yet (services.aiStack.x.image): \
+             local-ai-x-image.service fetches it"
+        ),
+        "{error}"
+    );
+    assert!(
+        machine
+            .calls()
+            .ends_with("start --no-block -- local-ai-x-image.service\n"),
+        "{}",
+        calls(&machine)
+    );
+}
+
+#[test]
+fn it_does_not_wait_for_a_need_whose_image_is_missing() {
+    let machine = machine();
+    let declared = stack(&[
+        ("x", with(service("x"), "/needs", json!(["y"]))),
+        ("y", service("y")),
+    ]);
+    machine.image("registry.example/x:1");
+    machine.unit(
+        "local-ai-y.service",
+        "activating",
+        "auto-restart",
+        "exit-code",
+    );
+    let began = Instant::now();
+    let (code, _, error) = prestart_as_it_is(&machine, &declared);
+    assert_eq!(code, 1);
+    assert!(error.contains("it needs y"), "{error}");
+    assert!(
+        began.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        began.elapsed()
+    );
 }
 
 #[test]
 fn secrets_go_to_podman_through_a_pipe_without_their_last_newline() {
-    let machine = Machine::new();
+    let machine = machine();
     let a = machine.write_private("a", "sesame\n");
     let b = machine.write_private("b", "two\nlines\n\n");
     let declared = with(
@@ -48,7 +121,7 @@ fn secrets_go_to_podman_through_a_pipe_without_their_last_newline() {
         fs::read(machine.path("secrets/two")).unwrap(),
         b"two\nlines\n"
     );
-    let calls = machine.calls();
+    let calls = calls(&machine);
     assert_eq!(
         calls,
         "podman secret create --replace one -\npodman secret create --replace two -\n"
@@ -57,7 +130,7 @@ fn secrets_go_to_podman_through_a_pipe_without_their_last_newline() {
 
 #[test]
 fn a_missing_secret_is_generated_once_where_that_is_declared() {
-    let machine = Machine::new();
+    let machine = machine();
     let source = machine.path("made/here/secret");
     let declared = with(
         service("x"),
@@ -84,7 +157,7 @@ fn a_missing_secret_is_generated_once_where_that_is_declared() {
 
 #[test]
 fn nothing_is_generated_below_a_disk_that_is_not_mounted() {
-    let machine = Machine::new();
+    let machine = machine();
     let root = machine.path("mnt/data");
     let declared = with(
         service("x"),
@@ -102,13 +175,13 @@ fn nothing_is_generated_below_a_disk_that_is_not_mounted() {
             "{error}"
         );
         assert!(!machine.path("mnt").exists());
-        assert_eq!(machine.calls(), "");
+        assert_eq!(calls(&machine), "");
     }
 }
 
 #[test]
 fn every_problem_is_reported_at_once_with_its_option() {
-    let machine = Machine::new();
+    let machine = machine();
     let open = machine.write("open", "value");
     fs::set_permissions(&open, PermissionsExt::from_mode(0o644)).unwrap();
     let good = machine.write_private("good", "value");
@@ -158,13 +231,13 @@ fn every_problem_is_reported_at_once_with_its_option() {
     assert_eq!(error.lines().count(), 9, "{error}");
     assert!(start.elapsed() >= Duration::from_secs(5));
     // Not even the good one: the container won't start.
-    assert_eq!(machine.calls(), "");
+    assert_eq!(calls(&machine), "");
     assert!(!machine.path("nodisk").exists());
 }
 
 #[test]
 fn a_port_that_is_let_go_in_time_is_waited_for() {
-    let machine = Machine::new();
+    let machine = machine();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap().port();
     let declared = with(
@@ -186,7 +259,7 @@ fn a_port_that_is_let_go_in_time_is_waited_for() {
 
 #[test]
 fn a_podman_that_fails_is_quoted() {
-    let machine = Machine::new();
+    let machine = machine();
     machine.write("podman-broken", "");
     let source = machine.write_private("a", "sesame");
     let declared = with(
@@ -202,7 +275,7 @@ fn a_podman_that_fails_is_quoted() {
 
 #[test]
 fn what_can_not_run_is_two() {
-    let machine = Machine::new();
+    let machine = machine();
     let file = machine.stack(&stack(&[("qdrant", service("qdrant"))]));
     let file = file.to_str().unwrap();
     let (code, _, error) = outcome(machine.aistack(&["prestart", "x", "--stack", file]));
@@ -247,7 +320,7 @@ const SPEC: &str =
 
 #[test]
 fn devices_that_are_there_cost_no_time() {
-    let machine = Machine::new();
+    let machine = machine();
     machine.write("root/etc/cdi/nvidia.yaml", SPEC);
     machine.write("root/dev/kfd", "");
     machine.write("root/dev/dri/renderD128", "");
@@ -269,7 +342,7 @@ fn devices_that_are_there_cost_no_time() {
 
 #[test]
 fn a_cdi_spec_that_is_written_while_the_machine_boots_is_waited_for() {
-    let machine = Machine::new();
+    let machine = machine();
     let path = machine.path("root/var/run/cdi/nvidia.json");
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     // Half of it first, as a generator that doesn't rename its file does.
@@ -288,7 +361,7 @@ fn a_cdi_spec_that_is_written_while_the_machine_boots_is_waited_for() {
 
 #[test]
 fn devices_that_stay_away_are_named_with_the_fix() {
-    let machine = Machine::new();
+    let machine = machine();
     machine.write("root/etc/cdi/nvidia.yaml", SPEC);
     machine.write("root/etc/cdi/cut.json", "{");
     machine.write("root/dev/dri/card0", "");
@@ -333,7 +406,7 @@ fn devices_that_stay_away_are_named_with_the_fix() {
 
 #[test]
 fn a_node_that_this_user_may_not_use_names_the_group() {
-    let machine = Machine::new();
+    let machine = machine();
     let node = machine.write("root/dev/kfd", "");
     let gid = node.metadata().unwrap().gid();
     machine.write("root/etc/group", &format!("games:x:60:\nrender:x:{gid}:\n"));
@@ -385,7 +458,7 @@ fn a_node_that_this_user_may_not_use_names_the_group() {
 
 #[test]
 fn a_missing_file_that_a_unit_fetches_names_the_unit_and_its_journal() {
-    let machine = Machine::new();
+    let machine = machine();
     let mut declared = service("x");
     declared["files"] = json!([{
         "path": machine.path("model.gguf"), "option": "services.aiStack.x.model",
@@ -417,7 +490,7 @@ fn a_missing_file_that_a_unit_fetches_names_the_unit_and_its_journal() {
 
 #[test]
 fn every_secret_that_can_not_be_used_says_why() {
-    let machine = Machine::new();
+    let machine = machine();
     let open = machine.write("open", "sesame");
     fs::set_permissions(&open, PermissionsExt::from_mode(0o644)).unwrap();
     let written = machine.write("written", "sesame");
@@ -480,7 +553,7 @@ fn every_secret_that_can_not_be_used_says_why() {
     }
     assert_eq!(lines.len(), 7, "{error}");
     assert!(!error.contains("sesame"), "{error}");
-    assert_eq!(machine.calls(), "");
+    assert_eq!(calls(&machine), "");
 }
 
 /// A service whose data directory is of a version of `PostgreSQL`.
@@ -498,7 +571,7 @@ fn with_data_of(machine: &Machine, version: &str, major: &Value) -> Value {
 
 #[test]
 fn data_of_another_version_is_refused_and_left_alone() {
-    let machine = Machine::new();
+    let machine = machine();
     for (version, major) in [("18\n", json!(18)), ("17\n", json!(null))] {
         let declared = with_data_of(&machine, version, &major);
         assert_eq!(
@@ -549,7 +622,7 @@ fn data_of_another_version_is_refused_and_left_alone() {
 
 #[test]
 fn passwords_that_setup_needs_are_looked_at_before_the_start() {
-    let machine = Machine::new();
+    let machine = machine();
     let mut declared = with_data_of(&machine, "18\n", &json!(18));
     declared["postgres"]["roles"] =
         json!([{ "name": "app", "passwordSource": machine.path("gone"), "option": "o.users.app" }]);
@@ -577,7 +650,7 @@ fn passwords_that_setup_needs_are_looked_at_before_the_start() {
 
 #[test]
 fn a_database_that_looks_emptied_is_not_begun_anew() {
-    let machine = Machine::new();
+    let machine = machine();
     let path = machine.path("webui.db");
     let mut declared = service("x");
     declared["integrity"] = json!([
@@ -645,7 +718,7 @@ fn unit_state(active: &str, sub: &str) -> String {
 
 #[test]
 fn a_service_that_is_needed_and_stopped_keeps_from_starting_at_once() {
-    let machine = Machine::new();
+    let machine = machine();
     let declared = with_need(&machine, &unit_state("failed", "failed"));
     let begun = Instant::now();
     let (code, _, error) = prestart_in(&machine, &declared);
@@ -663,7 +736,7 @@ fn a_service_that_is_needed_and_stopped_keeps_from_starting_at_once() {
 
 #[test]
 fn a_service_that_is_needed_and_on_its_way_is_waited_for() {
-    let machine = Machine::new();
+    let machine = machine();
     let declared = with_need(&machine, &unit_state("activating", "auto-restart"));
     thread::scope(|scope| {
         scope.spawn(|| {

@@ -3,6 +3,9 @@
 
 mod fakes;
 
+use std::fs;
+use std::time::{Duration, Instant};
+
 use fakes::{Machine, outcome, service, stack, with};
 use serde_json::{Value, json};
 
@@ -20,6 +23,84 @@ fn nothing_is_done_for_an_image_that_is_there() {
     machine.image(IMAGE);
     assert_eq!(pull(&machine, service("x")).0, 0);
     assert_eq!(machine.calls(), format!("podman image exists {IMAGE}\n"));
+}
+
+#[test]
+fn a_registry_that_says_nothing_is_given_up_on() {
+    let machine = Machine::new();
+    machine.write("pull-hangs", "");
+    let file = machine.stack(&stack(&[("x", service("x"))]));
+    let began = Instant::now();
+    let (code, _, error) = outcome(machine.aistack(&[
+        "pull",
+        "x",
+        "--stack",
+        file.to_str().unwrap(),
+        "--wait",
+        "0.01",
+        "--attempts",
+        "2",
+        "--silence",
+        "0.5",
+    ]));
+    assert_eq!(code, 1);
+    assert!(
+        error.contains("neither read nor wrote anything for 0.5 s and was stopped"),
+        "{error}"
+    );
+    assert_eq!(machine.calls().matches("podman pull").count(), 2);
+    assert!(
+        began.elapsed() < Duration::from_secs(30),
+        "{:?}",
+        began.elapsed()
+    );
+    // What podman had started ended with it.
+    let pids = fs::read_to_string(machine.path("pull-pids")).unwrap();
+    for pid in pids.lines() {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+}
+
+#[test]
+fn a_slow_download_is_not_given_up_on() {
+    let machine = Machine::new();
+    // A process that podman started does the work, for longer than the limit.
+    machine.write("pull-trickles", "");
+    let file = machine.stack(&stack(&[("x", service("x"))]));
+    let (code, _, error) = outcome(machine.aistack(&[
+        "pull",
+        "x",
+        "--stack",
+        file.to_str().unwrap(),
+        "--attempts",
+        "1",
+        "--silence",
+        "1",
+    ]));
+    assert_eq!(code, 0, "{error}");
+}
+
+#[test]
+fn a_service_that_waits_for_its_image_is_started_and_no_other() {
+    for (active, sub, woken) in [
+        ("activating", "auto-restart", true),
+        ("activating", "start", false),
+        ("inactive", "dead", false),
+        ("active", "running", false),
+    ] {
+        let machine = Machine::new();
+        machine.unit("local-ai-x.service", active, sub, "exit-code");
+        assert_eq!(pull(&machine, service("x")).0, 0);
+        assert_eq!(
+            machine
+                .calls()
+                .contains("restart --no-block -- local-ai-x.service"),
+            woken,
+            "{active} {sub}: {}",
+            machine.calls()
+        );
+    }
 }
 
 #[test]

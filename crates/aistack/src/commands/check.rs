@@ -11,7 +11,7 @@ use aistack_host::command::below;
 use aistack_host::directory::{self, DirectoryError};
 use aistack_host::scope::{ScopeError, UserScope};
 use aistack_host::sockets::{Exposure, Listening, SocketsError};
-use aistack_host::systemd::{Systemctl, UnitState};
+use aistack_host::systemd::{Manager, Systemctl, UnitState};
 use aistack_host::users;
 use aistack_probe::{Outcome, ProbeError};
 use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service};
@@ -263,6 +263,9 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
         for ((loaded, services), units) in stacks.iter().zip(&chosen).zip(units) {
             let scope = loaded.stack.scope;
             checks.extend(hosts.next().into_iter().flatten());
+            if scope == Scope::User {
+                checks.extend(network_nobody_wants());
+            }
             let units = units.join().unwrap_or_else(|_| Err(ended.to_owned()));
             let mut states = match units {
                 Ok(states) => states,
@@ -617,6 +620,31 @@ fn user_scope(root: &Path, user: &str) -> Vec<Check> {
         check("pasta", host.program("pasta").map(shown)),
         check("runtime directory", host.runtime_directory().map(shown)),
     ]
+}
+
+/// That each first start after a boot waits for a target which is never reached: quadlet
+/// orders users' containers after `podman-user-wait-network-online.service`, which waits for
+/// the system's network-online.target and gives up after 90 s (podman-systemd.unit(5), Implicit
+/// network dependencies). None where the target is reached, or systemd cannot be asked.
+fn network_nobody_wants() -> Option<Check> {
+    const TARGET: &str = "network-online.target";
+    let systemctl = Systemctl::new(Manager::System, search_path().as_deref()).ok()?;
+    let states = systemctl.show(&[TARGET]).ok()?;
+    let state = states.first().filter(|state| state.active == "inactive")?;
+    let found = format!(
+        "{TARGET} is {}: the first start of the stack after a boot waits 90 s for it",
+        state.summary()
+    );
+    let hint = format!(
+        "`sudo systemctl add-wants multi-user.target {TARGET}`; on NixOS \
+         systemd.targets.network-online.wantedBy = [ \"multi-user.target\" ], which the NixOS \
+         module of aistack sets"
+    );
+    Some(Check::host(
+        Scope::User,
+        "network",
+        Err((found, Some(hint))),
+    ))
 }
 
 fn scope_hint(error: &ScopeError, user: &str) -> String {

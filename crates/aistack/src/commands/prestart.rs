@@ -88,6 +88,7 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
     // Ports and GPUs may need a while, the rest doesn't: at the same time.
     thread::scope(|scope| {
         let ports = scope.spawn(|| taken_ports(&service.ports));
+        let image = scope.spawn(|| missing_image(loaded, service));
         let devices = scope.spawn(|| match &service.gpu {
             Some(declared) => gpu::missing(root, &declared.devices, user.as_deref()),
             None => Vec::new(),
@@ -107,6 +108,7 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
                 .join()
                 .unwrap_or_else(|_| vec!["its ports could not be tried".to_owned()]),
         );
+        problems.extend(image.join().unwrap_or(None));
         problems.extend(
             devices
                 .join()
@@ -114,6 +116,40 @@ fn verify(root: &Path, loaded: &Loaded, service: &Service) -> Vec<String> {
         );
     });
     problems
+}
+
+/// That the image is missing; its unit is then told to fetch it. The container does not
+/// wait for that: a job that waits for a download keeps systemd's boot from ever ending.
+fn missing_image(loaded: &Loaded, service: &Service) -> Option<String> {
+    let reference = &service.image.reference;
+    // podman's own words follow from its own start when it cannot be asked.
+    if image_here(reference) != Some(false) {
+        return None;
+    }
+    let fetched = loaded
+        .systemctl()
+        .and_then(|systemctl| Ok(systemctl.start_no_block(&[&service.pull_unit])?));
+    Some(match fetched {
+        Ok(()) => format!(
+            "its image {reference} is not here yet ({}.image): {} fetches it, and \
+             `journalctl{} -u {}` shows how far it is; the service starts once it is here",
+            service.option,
+            service.pull_unit,
+            loaded.user_flag(),
+            service.pull_unit
+        ),
+        Err(error) => format!(
+            "its image {reference} is not here ({}.image), and {} could not be started: {error:#}",
+            service.option, service.pull_unit
+        ),
+    })
+}
+
+/// Whether podman has the image; none when it could not be asked.
+fn image_here(reference: &str) -> Option<bool> {
+    Podman::new(search_path().as_deref())
+        .and_then(|podman| podman.image_exists(reference))
+        .ok()
 }
 
 /// What is wrong with a file that must be there; none when it is.
@@ -170,10 +206,15 @@ fn absent_needs(loaded: &Loaded, service: &Service) -> Result<Vec<String>> {
                 )
             })
             .collect();
-        // Nobody starts what is stopped: waiting would not help.
-        let may_come = states
-            .iter()
-            .any(|state| matches!(state.active.as_str(), "activating" | "deactivating"));
+        // Nobody starts what is stopped, and a download takes longer than this waits.
+        let may_come =
+            needs.iter().zip(&states).any(|((name, _), state)| {
+                matches!(state.active.as_str(), "activating" | "deactivating")
+                    && !(state.waits_for_restart()
+                        && loaded.stack.services.get(*name).is_some_and(|needed| {
+                            image_here(&needed.image.reference) == Some(false)
+                        }))
+            });
         if absent.is_empty() || !may_come || Instant::now() >= deadline {
             return Ok(absent);
         }

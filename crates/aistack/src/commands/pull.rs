@@ -5,11 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use aistack_host::podman::Podman;
-use aistack_stack::Image;
+use aistack_host::systemd::UnitState;
+use aistack_stack::{Image, Service};
 use anyhow::Result;
 
 use super::output::parse_seconds;
-use super::select::{self, search_path};
+use super::select::{self, Loaded, search_path};
 use crate::cli::Verdict;
 
 /// The longest wait between two attempts.
@@ -19,7 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 ///
 /// Runs in the image's unit. Nothing is done when podman has the
 /// image already. A failed download is tried again, each time after a wait twice
-/// as long (at most 60 s).
+/// as long (at most 60 s), and so is one in which nothing arrives. A service that waits
+/// for the image is started once it is there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 the image is there, 1 it is not, 2 could not run.")]
 pub struct Args {
@@ -37,6 +39,10 @@ pub struct Args {
     /// Seconds between the first two attempts
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = parse_seconds)]
     wait: Duration,
+
+    /// Seconds in which nothing at all arrives before a download counts as failed
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = parse_seconds)]
+    silence: Duration,
 }
 
 /// Runs the command.
@@ -52,11 +58,12 @@ pub fn run(args: &Args) -> Result<Verdict> {
     }
     let result = match &image.archive {
         Some(_) => from_archive(&podman, image),
-        None => from_registry(&podman, &image.reference, args.attempts, args.wait),
+        None => from_registry(&podman, &image.reference, args),
     };
     match result {
         Ok(()) => {
             println!("{} is there now", image.reference);
+            wake(&loaded, service);
             Ok(Verdict::AsDeclared)
         }
         Err(problem) => {
@@ -93,16 +100,30 @@ fn from_archive(podman: &Podman, image: &Image) -> Result<(), String> {
     }
 }
 
-fn from_registry(
-    podman: &Podman,
-    reference: &str,
-    attempts: u32,
-    first_wait: Duration,
-) -> Result<(), String> {
-    let mut wait = first_wait;
+/// Starts the service now when it waits for its next attempt: `aistack prestart` refused
+/// while the image was missing. What it does besides is left alone.
+fn wake(loaded: &Loaded, service: &Service) {
+    let woken = || -> Result<()> {
+        let systemctl = loaded.systemctl()?;
+        let states = systemctl.show(&[&service.unit])?;
+        if states.iter().any(UnitState::waits_for_restart) {
+            systemctl.restart_no_block(&[&service.unit])?;
+        }
+        Ok(())
+    };
+    if let Err(error) = woken() {
+        eprintln!(
+            "aistack: {} was not woken: {error:#}; it starts with its next attempt",
+            service.unit
+        );
+    }
+}
+
+fn from_registry(podman: &Podman, reference: &str, args: &Args) -> Result<(), String> {
+    let (attempts, mut wait) = (args.attempts, args.wait);
     for attempt in 1.. {
         println!("pulling {reference} (attempt {attempt} of {attempts})");
-        let error = match podman.pull(reference) {
+        let error = match podman.pull(reference, args.silence) {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
