@@ -1,6 +1,6 @@
 //! A process and those that it started: what they do, and their end.
 //!
-//! Formats: proc_pid_stat(5), proc_pid_io(5).
+//! Formats: `proc_pid_stat(5)`, `proc_pid_io(5)`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -33,6 +33,7 @@ stage_rig() {
     install -m 755 "$PROGRAMS/aistack-testdriver" "$1/usr/local/bin/"
     cp "$RIG"/scenarios/* "$1$RIG_SHARE/"
     cp "$RIG/lib/nix-env" "$1$RIG_SHARE/"
+    [ ! -x "$SD_SWITCH" ] || install -m 755 "$SD_SWITCH" "$1/usr/local/bin/"
     jq -n '{schema: 1, host: "rig", scope: "system", user: null, dataRoot: "/", target: "local-ai.target",
         network: "local-ai", services: {}}' >"$1$RIG_SHARE/nothing.json"
     touch "$1$RIG_SHARE/test-stack"

@@ -93,6 +93,10 @@ stage() {
     cp "$root$manifest" "$root/nix/store/stack.json"
     enable_units "$root" "$units"
     if [ "$scope" = user ]; then
+        # What `aistack check` says to do on a host where nobody wants the network, and what the NixOS
+        # module does; the section `switching` looks at a host where nobody has.
+        mkdir -p "$root/etc/systemd/system/multi-user.target.wants"
+        ln -sf /usr/lib/systemd/system/network-online.target "$root/etc/systemd/system/multi-user.target.wants/"
         # Home Manager turns this one on when there are user-tmpfiles.
         mkdir -p "$root$units/basic.target.wants"
         ln -sf /usr/lib/systemd/user/systemd-tmpfiles-setup.service "$root$units/basic.target.wants/"
