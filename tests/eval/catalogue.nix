@@ -231,6 +231,7 @@ in
         litellm = {
           url = "http://127.0.0.1:4000/v1";
           rank = 1;
+          apiKeySource = "/var/lib/local-ai/secrets/litellm/LITELLM_MASTER_KEY";
         };
         llama-cpp = {
           url = "http://127.0.0.1:8080/v1";
