@@ -1,9 +1,12 @@
 #!/usr/bin/env python3
-"""contract.py lines NAME | get NAME FIELD - what pkgs/contracts/NAME.json says of an image, for builds here.
+"""contract.py lines|standin NAME | get NAME FIELD - what pkgs/contracts/NAME.json says of an image, for
+builds here.
 
 `lines` prints the lines that end a Containerfile, so that an image made here has the user, folders,
 variables, entry point, ports and stop signal of the real one, and none of the PROGRAMS that the real
 one lacks. They come last: the programs that are removed may be those that a RUN line needs.
+`standin` prints the whole Containerfile of a stand-in: images/standin under the names of the image's
+entry point and of its own programs, then those lines.
 `get` prints one field as JSON (a dot goes into an object: sigterm.pid1).
 
 An image that is not listed as its own base keeps its Python in PYTHON (`lines` moves it there), so
@@ -11,6 +14,7 @@ that a health check cannot use a python3 which the real image does not have.
 """
 import json
 import pathlib
+import posixpath
 import sys
 
 CONTRACTS = pathlib.Path(__file__).resolve().parents[3] / "pkgs/contracts"
@@ -28,6 +32,8 @@ PROGRAMS = {
     "wget": "wget",
 }
 PYTHON = "/usr/libexec/rig/python"
+# Programs that are not the image's own: they are as in the tree.
+COMMON = {*PROGRAMS, "cat", "docker-entrypoint.sh", "echo", "env", "git", "jq", "mktemp", "sed", "setpriv", "sleep", "test"}
 
 
 def contract(name):
@@ -39,7 +45,7 @@ def contract(name):
 
 
 def lines(c):
-    out = ["# From the image's contract (tests/runtime/lib/contract.py)."]
+    out = ["# From the image's contract (tests/runtime/lib/contract.py).", "USER root"]
     for name, value in c["environment"].items():
         out.append(f"ENV {name}={json.dumps(value)}")
     for path, f in sorted(c["folders"].items()):
@@ -65,10 +71,43 @@ def lines(c):
     return out
 
 
+def standin(name, c):
+    """A stand-in: the program at the place of the real one, knowing the contract."""
+    first = [*(c["entrypoint"] or []), *(c["cmd"] or [])]
+    workdir = c["workdir"] or "/"
+
+    def placed(program):
+        folder = workdir if "/" in program else "/usr/local/bin"
+        return posixpath.normpath(posixpath.join(folder, program))
+
+    out = [
+        f"# Stand-in by contract for {c['image']} {c['version']}.",
+        "FROM localhost/rig/http",
+        "COPY standin contract.json /usr/libexec/rig/",
+        f"RUN cp $(readlink -f /usr/bin/python3) {PYTHON} && sed -i '1s|.*|#!{PYTHON}|' /usr/libexec/rig/standin",
+    ]
+    places = [placed(program) for program in c["programs"] if program not in COMMON]
+    if first[0] in COMMON:
+        # `bash start.sh`: the script starts the program.
+        script = placed("./" + first[1])
+        if not first[1].startswith("-"):
+            out.append(f"RUN mkdir -p {workdir} && echo 'exec /usr/libexec/rig/standin' >{script}")
+    else:
+        places.append(placed(first[0]))
+        # A program beside the entry point's script, for those that start it directly.
+        places += [f"{workdir}/{p}" for p in c["programs"] if first[0].startswith("./") and p not in COMMON]
+    for place in dict.fromkeys(places):
+        out.append(f"RUN mkdir -p {posixpath.dirname(place)} && ln -sf /usr/libexec/rig/standin {place}")
+    out.append(f"ENV STANDIN={name}")
+    return out + lines(c)
+
+
 def main():
     match sys.argv[1:]:
         case ["lines", name]:
             print("\n".join(lines(contract(name))))
+        case ["standin", name]:
+            print("\n".join(standin(name, contract(name))))
         case ["get", name, field]:
             value = contract(name)
             for part in field.split("."):

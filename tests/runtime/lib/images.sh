@@ -45,7 +45,12 @@ contract_of() { # KIND - the file of its contract, if it has one
 containerfile() {
     if has_server "$1" && has_tree "$1"; then echo Containerfile.real; else echo Containerfile; fi
 }
-tree_of() { sed -n 's|^FROM localhost/rig/||p' "$RIG/images/$1/$(containerfile "$1")"; } # KIND
+# A stand-in that is made from its contract alone has no Containerfile.
+tree_of() { # KIND
+    local file
+    file=$RIG/images/$1/$(containerfile "$1")
+    if [ -f "$file" ]; then sed -n 's|^FROM localhost/rig/||p' "$file"; else echo http; fi
+}
 image_trees() {
     local kind
     for kind in $(kinds_of "$@"); do tree_of "$kind"; done | sort -u
@@ -56,7 +61,8 @@ image_tree() { echo "$CACHE/tree-$1-$(key "$IMAGE_SUITE" "$RIG/lib/trees.sh" "$R
 image_store() { # SNAPSHOT…
     local kind contract files=()
     for kind in $(kinds_of "$@"); do
-        files+=("$(image_tree "$(tree_of "$kind")")" "$RIG/images/$kind"/*)
+        files+=("$(image_tree "$(tree_of "$kind")")")
+        [ ! -d "$RIG/images/$kind" ] || files+=("$RIG/images/$kind"/*)
         contract=$(contract_of "$kind")
         [ -z "$contract" ] || files+=("$contract" "$RIG/lib/contract.py")
         ! has_server "$kind" || files+=("$(containerfile "$kind")" "$(server_tree "$kind")")

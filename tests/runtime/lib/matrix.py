@@ -2,7 +2,8 @@
 """matrix.py OUT… - the closing table of a run: service by scope, one column for each question.
 
 Reads the `ok` and `FAIL` lines and the `== NAME: SCOPE scope` and `# SERVICE: KIND` lines of the
-runs' outputs. A cell is `passed`, `stand-in` (passed, but no real server ran), `FAILED`, or `-`
+runs' outputs. `what runs` is `real`, `stand-in by contract` (an image made from pkgs/contracts) or `stand-in` (an image
+of the user's own). A cell is `passed`, `stand-in` (passed, but no real server ran), `FAILED`, or `-`
 where no line asked it; below the table stands which those are.
 """
 import re
@@ -24,7 +25,7 @@ for path in sys.argv[1:]:
         if found := re.match(r"== (\S+): (\S+) scope", line):
             snapshot = found[1]
             scope[snapshot] = found[2]
-        elif found := re.match(r"# (\S+): (real|stand-in)\b", line):
+        elif found := re.match(r"# (\S+): (real|stand-in by contract|stand-in)\b", line):
             kinds[snapshot, found[1]] = found[2]
         elif found := re.match(r"(ok|FAIL)\s+(\S+) (\S+): (\S+) ", line):
             verdict, name, section, service = found.groups()
@@ -43,9 +44,16 @@ for path in sys.argv[1:]:
 columns = [c for c in COLUMNS if c in asked]
 scopes = [s for s in ("system", "user") if s in scope.values()]
 services = sorted({service for _, service in kinds})
-head = ["service", "scope", *columns]
+head = ["service", "scope", "what runs", *columns]
+
+
+def what(service, its_scope):
+    """A real server, or a stand-in, in this scope."""
+    return next((kind for (name, its), kind in kinds.items() if its == service and scope[name] == its_scope), "-")
+
+
 rows = [
-    [service, s, *(cells.get((service, s, c), "-") for c in columns)]
+    [service, s, what(service, s), *(cells.get((service, s, c), "-") for c in columns)]
     for service in services
     for s in scopes
     if any(cells.get((service, s, c)) for c in columns)

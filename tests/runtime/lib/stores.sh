@@ -47,7 +47,7 @@ make_image_store() { # STORE SNAPSHOT…
 }
 
 fill_store() { # exec|user ROOT SNAPSHOT…
-    local who=$1 to=$2 podman tree kind ref tags context contract
+    local who=$1 to=$2 podman tree kind ref tags context contract file
     shift 2
     podman=(env CONTAINERS_STORAGE_CONF=/dev/null podman --storage-driver overlay --root "/usr/lib/rig-images/$to")
     for tree in $(image_trees "$@"); do
@@ -60,14 +60,21 @@ fill_store() { # exec|user ROOT SNAPSHOT…
             [[ $(kind_of "$ref") != "$kind "* ]] || tags+=(-t "$ref")
         done < <(snapshot_refs "$@")
         context=context/$to-$kind
-        cp -r "$RIG/images/$kind" "$RIG_STORE/$context"
-        cp "$RIG/images/standin" "$RIG_STORE/$context/"
-        # User, folders, entry point and missing programs as in the real image.
         contract=$(contract_of "$kind")
-        [ -z "$contract" ] || "$RIG/lib/contract.py" lines "$(basename "$contract" .json)" \
-            >>"$RIG_STORE/$context/$(containerfile "$kind")"
+        mkdir "$RIG_STORE/$context"
+        cp "$RIG/images/standin" "$RIG_STORE/$context/"
+        [ -z "$contract" ] || cp "$contract" "$RIG_STORE/$context/contract.json"
+        [ ! -d "$RIG/images/$kind" ] || cp -r "$RIG/images/$kind"/. "$RIG_STORE/$context"
+        file=$context/$(containerfile "$kind")
+        if [ -f "$RIG_STORE/$file" ]; then
+            # User, folders, entry point and missing programs as in the real image.
+            [ -z "$contract" ] ||
+                "$RIG/lib/contract.py" lines "$(basename "$contract" .json)" >>"$RIG_STORE/$file"
+        else
+            "$RIG/lib/contract.py" standin "$(basename "$contract" .json)" >"$RIG_STORE/$file"
+        fi
         "$RIG/machine" "$who" "${podman[@]}" build -q --pull=never --network=none "${tags[@]}" \
-            -f "/usr/lib/rig-images/$context/$(containerfile "$kind")" "/usr/lib/rig-images/$context" >/dev/null
+            -f "/usr/lib/rig-images/$file" "/usr/lib/rig-images/$context" >/dev/null
     done
 }
 

@@ -7,4 +7,6 @@ if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
     chown -R redis:redis .
     exec setpriv --reuid=redis --regid=redis --clear-groups "$0" "$@"
 fi
+# There it loads its modules, which Debian does not have: an argument of the same kind in their place.
+if [ "$1" = redis-server ]; then set -- "$@" --loglevel notice; fi
 exec "$@"
