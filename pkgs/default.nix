@@ -29,6 +29,8 @@ let
     (root + "/rust-toolchain.toml")
     # Compiled into `aistack init`.
     (root + "/templates")
+    # Compiled into `aistack images`.
+    (root + "/pkgs/contracts")
     # Compiled into `aistack-testdriver`.
     (root + "/tests/scenarios")
   ]
@@ -42,7 +44,6 @@ let
     (root + "/crates")
     (root + "/docs/schemas")
     (root + "/pkgs/images.json")
-    (root + "/pkgs/contracts")
     (root + "/share")
     (root + "/tests/rendered")
     (root + "/tests/runtime/scenarios")

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -296,8 +296,16 @@ impl Contract {
             path: path.to_owned(),
             cause,
         })?;
+        Self::parse(path, &text)
+    }
+
+    /// Reads the text of a contract, which comes from `path`.
+    ///
+    /// # Errors
+    /// When it isn't a contract.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, ContractError> {
         let contract: Self =
-            serde_json::from_slice(&text).map_err(|cause| ContractError::Shape {
+            serde_json::from_slice(text).map_err(|cause| ContractError::Shape {
                 path: path.to_owned(),
                 cause,
             })?;
@@ -308,17 +316,6 @@ impl Contract {
             });
         }
         Ok(contract)
-    }
-
-    /// The file of a contract in a folder of them. Only plain names are looked up.
-    #[must_use]
-    pub fn path_in(directory: &Path, name: &str) -> Option<PathBuf> {
-        let plain = !name.is_empty()
-            && !name.starts_with('.')
-            && name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-        plain.then(|| directory.join(format!("{name}.json")))
     }
 
     /// What the image's configuration says otherwise. Facts that the contract does

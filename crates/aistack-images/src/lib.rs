@@ -7,6 +7,7 @@
 mod bundle;
 mod config;
 mod contract;
+mod contracts;
 mod error;
 mod lock;
 mod manifest;
@@ -15,6 +16,7 @@ mod skopeo;
 pub use bundle::{ARCHIVES, Archive, Bundle, Bundler, Made};
 pub use config::{Config, Difference};
 pub use contract::{Contract, Pid1};
+pub use contracts::Contracts;
 pub use error::{BundleError, ContractError, LockError, RegistryError};
 pub use lock::{Entry, Lock};
 pub use manifest::Manifest;

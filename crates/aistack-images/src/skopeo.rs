@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::Image;
+use crate::config::Config;
 use crate::error::RegistryError;
 use crate::manifest::Manifest;
 
@@ -46,11 +47,13 @@ fn reason(stderr: &str) -> String {
 }
 
 #[derive(Deserialize)]
-struct Config {
+struct Document {
     #[serde(default)]
     os: String,
     #[serde(default)]
     architecture: String,
+    #[serde(default)]
+    config: Option<Config>,
 }
 
 impl Skopeo {
@@ -142,6 +145,33 @@ impl Skopeo {
         Ok(Raw { digest, manifest })
     }
 
+    fn document(
+        &self,
+        name: &str,
+        at: &str,
+        architecture: &str,
+    ) -> Result<Document, RegistryError> {
+        let done = self.inspect(name, at, Some(architecture), &["--config", "--raw"])?;
+        serde_json::from_slice(&done.stdout).map_err(|error| RegistryError::Manifest {
+            at: at.to_owned(),
+            why: error.to_string(),
+        })
+    }
+
+    /// How the image says that it is run: its configuration for that processor.
+    ///
+    /// # Errors
+    /// When the registry can't be asked, or what it has is no image.
+    pub fn config(
+        &self,
+        name: &str,
+        at: &str,
+        architecture: &str,
+    ) -> Result<Config, RegistryError> {
+        let document = self.document(name, at, architecture)?;
+        Ok(document.config.unwrap_or_default())
+    }
+
     /// Whether the image is in its registry, with the declared digest where there
     /// is one, and for that processor. What was found comes back.
     ///
@@ -164,14 +194,7 @@ impl Skopeo {
                 .map(|instance| format!("{}/{}", instance.os, instance.architecture))
                 .collect(),
             Manifest::Single { .. } => {
-                let options = ["--config", "--raw"];
-                let done = self.inspect(&image.name, &at, Some(architecture), &options)?;
-                let config: Config = serde_json::from_slice(&done.stdout).map_err(|error| {
-                    RegistryError::Manifest {
-                        at: at.clone(),
-                        why: error.to_string(),
-                    }
-                })?;
+                let config = self.document(&image.name, &at, architecture)?;
                 vec![format!("{}/{}", config.os, config.architecture)]
             }
         };

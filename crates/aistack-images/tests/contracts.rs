@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use aistack_images::{Config, Contract, Lock};
+use aistack_images::{Config, Contract, Contracts, Lock};
 use serde_json::{Value, json};
 
 fn repository(path: &str) -> PathBuf {
@@ -58,6 +58,14 @@ fn every_contract_follows_the_schema_and_is_read_and_written_unchanged() {
         let again = serde_json::to_string_pretty(&Contract::read(&path).unwrap()).unwrap();
         assert_eq!(again + "\n", text, "{name}");
     }
+}
+
+#[test]
+fn the_contracts_that_are_compiled_in_are_those_of_the_folder() {
+    assert_eq!(
+        Contracts::compiled().unwrap(),
+        Contracts::read(&repository("pkgs/contracts")).unwrap()
+    );
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
 
 /// An OCI layout below `root` with one reference `t`: an index of an image for
 /// each of the processors, or one image alone when `single`. Gives its digest.
-fn layout(root: &Path, text: &str, architectures: &[&str], single: bool) -> String {
+fn layout(root: &Path, text: &str, architectures: &[&str], single: bool, run: &Value) -> String {
     let blobs = root.join("blobs/sha256");
     fs::create_dir_all(&blobs).unwrap();
     let blob = |kind: &str, bytes: &[u8]| {
@@ -61,7 +61,7 @@ fn layout(root: &Path, text: &str, architectures: &[&str], single: bool) -> Stri
     for architecture in architectures {
         let layer = tar("file", format!("{text} {architecture}").as_bytes());
         let config = json!({
-            "architecture": architecture, "os": "linux", "config": {},
+            "architecture": architecture, "os": "linux", "config": run,
             "rootfs": { "type": "layers", "diff_ids": [sha256(&layer)] },
         });
         let manifest = json!({
@@ -141,8 +141,21 @@ impl Registry {
 
     /// Puts an image there; gives the digest of its tag.
     fn push(&self, name: &str, tag: &str, architectures: &[&str], single: bool) -> String {
+        self.push_run(name, tag, architectures, single, &json!({}))
+    }
+
+    /// The same, of an image that says how it is run.
+    fn push_run(
+        &self,
+        name: &str,
+        tag: &str,
+        architectures: &[&str],
+        single: bool,
+        run: &Value,
+    ) -> String {
         let root = self.directory.path().join(format!("{name}-{tag}"));
-        let digest = layout(&root, &format!("{name} {tag}"), architectures, single);
+        let text = format!("{name} {tag}");
+        let digest = layout(&root, &text, architectures, single, run);
         let output = Command::new("skopeo")
             .args([
                 "--insecure-policy",
@@ -377,7 +390,10 @@ fn verify_looks_for_digest_and_processor() {
     };
     let (code, out, error) = verify(&["both", "single", "loose", "--arch", "arm64"]);
     assert_eq!(code, 0, "{error}");
-    assert!(out.contains("both: is there for linux/arm64\n"), "{out}");
+    assert!(
+        out.contains("both: is there for linux/arm64, no contract to compare it with\n"),
+        "{out}"
+    );
     assert!(
         out.contains(&format!("pinned by its tag only (now {both})")),
         "{out}"
@@ -399,6 +415,146 @@ fn verify_looks_for_digest_and_processor() {
     assert_eq!(code, 1);
     assert!(
         error.contains("only for linux/amd64, linux/arm64"),
+        "{error}"
+    );
+}
+
+#[test]
+fn verify_compares_an_image_with_its_contract() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let machine = Machine::new();
+    let run = json!({
+        "User": "1000:1000", "Entrypoint": ["/app"], "Env": ["HOME=/data"],
+        "ExposedPorts": { "80/tcp": {} },
+    });
+    // In an index and alone: the configuration is read through both.
+    let both = registry.push_run("app", "1", &["amd64", "arm64"], false, &run);
+    registry.push_run("app", "2", &["amd64"], true, &run);
+    let contract = json!({
+        "schema": 1, "image": registry.name("app"), "version": "1",
+        "source": [{ "repository": "https://example.org/app", "version": "1", "path": "Dockerfile" }],
+        "base": null, "user": { "set": "1000:1000", "uid": 1000, "gid": 1000 },
+        "entrypoint": ["/app"], "cmd": [], "workdir": null, "stopSignal": "SIGTERM",
+        "exposed": ["80/tcp"], "listens": [80], "volumes": [], "environment": { "HOME": "/data" },
+        "folders": {}, "programs": [], "sigterm": null, "unverified": [],
+    });
+    let write = |contract: &Value| machine.write("contracts/app.json", &contract.to_string());
+    write(&contract);
+    let path = lock(
+        &machine,
+        &[
+            ("app", entry(&registry.name("app"), "1", Some(&both))),
+            ("loose", entry(&registry.name("app"), "2", None)),
+        ],
+    );
+    let contracts = machine.path("contracts");
+    let verify = || {
+        let all = [
+            "verify",
+            "--lock",
+            path.to_str().unwrap(),
+            "--insecure-registry",
+            &registry.address,
+            "--arch",
+            "amd64",
+            "--contracts",
+            contracts.to_str().unwrap(),
+        ];
+        images(&machine, &all)
+    };
+    let (code, out, error) = verify();
+    assert_eq!((code, error.as_str()), (0, ""), "{out}");
+    assert!(
+        out.contains("app: is there for linux/amd64, as its contract says\n"),
+        "{out}"
+    );
+
+    let mut wrong = contract.clone();
+    wrong["user"]["set"] = json!("");
+    wrong["environment"]["HOME"] = json!("/root");
+    write(&wrong);
+    let (code, out, error) = verify();
+    assert_eq!(code, 1);
+    assert!(out.contains("not as its contract says"), "{out}");
+    for line in [
+        "app: User is \"1000:1000\" in the image, and \"\" in the contract app",
+        "loose: Env HOME is \"/data\" in the image, and \"/root\" in the contract app",
+    ] {
+        assert!(error.contains(line), "{error}");
+    }
+
+    write(&json!({ "schema": 1 }));
+    let (code, _, error) = verify();
+    assert_eq!(code, 2);
+    assert!(error.contains("is not an image contract"), "{error}");
+}
+
+#[test]
+fn update_shows_how_a_new_image_is_run_otherwise() {
+    let Some(registry) = Registry::start() else {
+        return;
+    };
+    let machine = Machine::new();
+    let old = json!({ "User": "", "Cmd": ["serve"], "Env": ["A=1"] });
+    let new = json!({ "User": "1000", "Cmd": ["serve"], "Env": ["A=1", "B=\u{1b}[31m"] });
+    let both = ["amd64", "arm64"];
+    let digest = registry.push_run("app", "1", &both, false, &old);
+    registry.push_run("app", "2", &both, false, &new);
+    let path = lock(
+        &machine,
+        &[("app", entry(&registry.name("app"), "1", Some(&digest)))],
+    );
+    let (code, out, error) = images(
+        &machine,
+        &[
+            "update",
+            "--lock",
+            path.to_str().unwrap(),
+            "--insecure-registry",
+            &registry.address,
+            "--tag",
+            "app=2",
+        ],
+    );
+    assert_eq!(code, 0, "{error}");
+    assert!(out.contains("\n  User: \"\" → \"1000\"\n"), "{out}");
+    // What a registry says does not reach the terminal as it is.
+    assert!(
+        out.contains("\n  Env B: \"(not set)\" → \"\\u{1b}[31m\"\n"),
+        "{out}"
+    );
+    assert!(!out.contains("Cmd"), "{out}");
+}
+
+#[test]
+fn contracts_are_printed_for_people() {
+    let machine = Machine::new();
+    let (code, out, _) = images(&machine, &["contract"]);
+    assert_eq!(code, 0);
+    assert!(out.contains("docker.io/qdrant/qdrant"), "{out}");
+    for name in ["redis", "docker.io/library/redis"] {
+        let (code, out, error) = images(&machine, &["contract", name]);
+        assert_eq!(code, 0, "{error}");
+        for words in [
+            "redis-cli",
+            "docker-entrypoint.sh",
+            "up to 30 s",
+            "unverified",
+        ] {
+            assert!(out.contains(words), "{words}: {out}");
+        }
+    }
+    let (code, out, _) = images(&machine, &["contract", "redis", "--json"]);
+    assert_eq!(code, 0);
+    let contract: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(contract["image"], "docker.io/library/redis");
+    let (code, _, error) = images(&machine, &["contract", "mine"]);
+    assert_eq!(code, 2);
+    assert!(
+        error.contains("there is no contract for mine: known are aider,")
+            && error.contains("services.aiStack.<name>.contract"),
         "{error}"
     );
 }

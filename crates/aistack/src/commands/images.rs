@@ -5,7 +5,8 @@ use std::thread;
 
 use aistack_host::podman::Podman;
 use aistack_images::{
-    Bundle, Bundler, Entry, Image, Lock, Made, RegistryError, Skopeo, architecture, mib,
+    Bundle, Bundler, Contracts, Difference, Entry, Image, Lock, Made, RegistryError, Skopeo,
+    architecture, mib,
 };
 use aistack_stack::Stack;
 use anyhow::{Result, bail};
@@ -30,6 +31,7 @@ enum Command {
     List(ListArgs),
     Update(UpdateArgs),
     Verify(VerifyArgs),
+    Contract(ContractArgs),
     Bundle(BundleArgs),
     Load(LoadArgs),
 }
@@ -79,7 +81,8 @@ struct ListArgs {
 ///
 /// A registry that can't be reached leaves its entries as they are and does not
 /// stop the others. Of an image for several processors it is the digest of the
-/// index, so that one lock serves all of them.
+/// index, so that one lock serves all of them. Of an image that changes it says how
+/// the new one is run otherwise: user, entry point, command, ports, variables.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit codes: 0 done, 1 a registry gave no digest, 2 could not run.")]
 struct UpdateArgs {
@@ -104,8 +107,15 @@ struct UpdateArgs {
 }
 
 /// Check that the images are in their registries, with their digests and for this processor
+///
+/// An image that has a contract is compared with it: what its configuration says of
+/// user, entry point, command, working folder, ports, volumes and variables must be
+/// what the contract says, as far as that is known.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit codes: 0 all are there, 1 one is not, 2 could not run.")]
+#[command(
+    after_help = "Exit codes: 0 all are there and as their contracts say, 1 one is not, 2 could \
+                  not run."
+)]
 struct VerifyArgs {
     /// Images to check [default: all]
     #[arg(value_name = "NAME")]
@@ -118,8 +128,32 @@ struct VerifyArgs {
     #[arg(long, value_name = "ARCH")]
     arch: Option<String>,
 
+    /// Folder of contracts [default: those of this version of aistack]
+    #[arg(long, value_name = "DIR")]
+    contracts: Option<PathBuf>,
+
     #[command(flatten)]
     registries: Registries,
+}
+
+/// Print what upstream's image is: user, folders, programs, signals, what it needs and refuses
+///
+/// Evaluation checks each service against the contract of its image. An image of
+/// your own has none: services.aiStack.<name>.contract states one.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit codes: 0 printed, 2 could not run.")]
+struct ContractArgs {
+    /// A contract, or the repository of an image [default: list the contracts]
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+
+    /// Folder of contracts [default: those of this version of aistack]
+    #[arg(long, value_name = "DIR")]
+    contracts: Option<PathBuf>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 /// Write an archive of each service's image to a folder, for a machine without a network
@@ -281,6 +315,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
         Command::List(args) => list(args),
         Command::Update(args) => update(args),
         Command::Verify(args) => verify(args),
+        Command::Contract(args) => contract(args),
         Command::Bundle(args) => bundle(args),
         Command::Load(args) => load(args),
     }
@@ -405,6 +440,9 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
                     println!("{name}: {} is up to date", pin(&old));
                 } else {
                     println!("{name}: {} → {}", pin(&old), pin(&new));
+                    for line in changed_config(&skopeo, &name, &old, &new) {
+                        println!("  {line}");
+                    }
                     lock.replace(&name, new);
                     changed += 1;
                 }
@@ -425,6 +463,109 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
     Ok(verdict(failed == 0))
 }
 
+fn image_of(name: &str, entry: &Entry) -> Image {
+    Image {
+        label: name.to_owned(),
+        name: entry.name.clone(),
+        tag: entry.tag.clone(),
+        digest: entry.digest.clone(),
+    }
+}
+
+/// How the new image is run otherwise than the old one, a line for each difference.
+fn changed_config(skopeo: &Skopeo, name: &str, old: &Entry, new: &Entry) -> Vec<String> {
+    if old.digest.is_none() && old.tag == new.tag {
+        // What the tag stood for before is not known.
+        return Vec::new();
+    }
+    let read = |entry: &Entry| {
+        let image = image_of(name, entry);
+        skopeo.config(&image.name, &image.source(), architecture())
+    };
+    match (read(old), read(new)) {
+        (Ok(old), Ok(new)) => old
+            .changes(&new)
+            .iter()
+            .map(|d| format!("{}: {} → {}", d.field, quoted(&d.before), quoted(&d.after)))
+            .collect(),
+        (Err(error), _) => vec![format!(
+            "the old image's configuration cannot be compared: {error}"
+        )],
+        (_, Err(error)) => vec![format!(
+            "the new image's configuration cannot be compared: {error}"
+        )],
+    }
+}
+
+/// A value from a registry, which may hold anything.
+fn quoted(value: &str) -> String {
+    format!("{value:?}")
+}
+
+fn contracts(directory: Option<&Path>) -> Result<Contracts> {
+    Ok(match directory {
+        Some(directory) => Contracts::read(directory)?,
+        None => Contracts::compiled()?,
+    })
+}
+
+/// What the image's configuration and its contract say of a field.
+fn disagreement(contract: &str, difference: &Difference) -> String {
+    format!(
+        "{} is {} in the image, and {} in the contract {contract}",
+        difference.field,
+        quoted(&difference.after),
+        quoted(&difference.before)
+    )
+}
+
+fn contract(args: &ContractArgs) -> Result<Verdict> {
+    let contracts = contracts(args.contracts.as_deref())?;
+    let Some(name) = &args.name else {
+        let mut rows = vec![
+            ["NAME", "IMAGE", "VERSION"]
+                .map(|title| Cell::styled(title, FAINT))
+                .to_vec(),
+        ];
+        rows.extend(contracts.all().map(|(name, contract)| {
+            vec![
+                Cell::plain(name),
+                Cell::plain(contract.image.as_deref().unwrap_or("(the user's own)")),
+                Cell::plain(contract.version.as_deref().unwrap_or("-")),
+            ]
+        }));
+        let mut lines = output::table(&rows);
+        lines.push(String::new());
+        output::print(&lines.join("\n"))?;
+        return Ok(Verdict::AsDeclared);
+    };
+    let Some((_, contract)) = contracts.find(name) else {
+        let known: Vec<&str> = contracts.all().map(|(name, _)| name).collect();
+        bail!(
+            "there is no contract for {name}: known are {}. Of another image evaluation assumes \
+             that its program listens on the service's ports, runs as the definition's user (root \
+             where there is none) and may write the data folders, that it has what the health \
+             command calls, stops within 10 s of SIGTERM as its first process, and knows the \
+             arguments and variables that are rendered. To state what it is and have it checked, \
+             set services.aiStack.<name>.contract",
+            known.join(", ")
+        );
+    };
+    if args.json {
+        output::print_json(contract)?;
+    } else {
+        let rows: Vec<Vec<Cell>> = contract
+            .describe()
+            .into_iter()
+            .map(|(field, value)| vec![Cell::styled(field, FAINT), Cell::plain(value)])
+            .collect();
+        let mut lines = output::table(&rows);
+        lines.push(String::new());
+        output::print(&lines.join("\n"))?;
+    }
+    Ok(Verdict::AsDeclared)
+}
+
 /// Tag and digest of an entry, for people.
 fn pin(entry: &Entry) -> String {
     let digest = entry.digest.as_deref().unwrap_or("(tag only)");
@@ -435,18 +576,57 @@ fn verify(args: &VerifyArgs) -> Result<Verdict> {
     let images = chosen(args.declared.list()?, &args.names)?;
     let arch = args.arch.as_deref().unwrap_or_else(|| architecture());
     let skopeo = args.registries.skopeo()?;
-    let answers = ask_all(&images, |image| skopeo.verify(&image.to_image(), arch));
-    let mut failures = Vec::new();
+    let contracts = contracts(args.contracts.as_deref())?;
+    let answers = ask_all(&images, |image| {
+        let image = image.to_image();
+        let raw = skopeo.verify(&image, arch)?;
+        let known = contracts.of_image(&image.name);
+        let config = match known {
+            Some(_) => Some(skopeo.config(&image.name, &image.source(), arch)?),
+            None => None,
+        };
+        Ok((raw, known.zip(config)))
+    });
+    let (mut failures, mut other) = (Vec::new(), Vec::new());
     for (image, answer) in images.iter().zip(answers) {
         let name = &image.name;
         match answer {
-            Ok(_) if image.digest.is_some() => println!("{name}: is there for linux/{arch}"),
-            Ok(raw) => println!(
-                "{name}: is there for linux/{arch}, pinned by its tag only (now {})",
-                raw.digest
-            ),
+            Ok((raw, known)) => {
+                let differences = known.map(|((contract, facts), config)| {
+                    let lines: Vec<String> = facts
+                        .compare(&config)
+                        .iter()
+                        .map(|difference| disagreement(contract, difference))
+                        .collect();
+                    lines
+                });
+                let compared = match &differences {
+                    None => "no contract to compare it with",
+                    Some(lines) if lines.is_empty() => "as its contract says",
+                    Some(_) => "not as its contract says",
+                };
+                let pinned = if image.digest.is_some() {
+                    String::new()
+                } else {
+                    format!(", pinned by its tag only (now {})", raw.digest)
+                };
+                println!("{name}: is there for linux/{arch}{pinned}, {compared}");
+                other.extend(
+                    differences
+                        .into_iter()
+                        .flatten()
+                        .map(|line| format!("{name}: {line}")),
+                );
+            }
             Err(error) => failures.push(format!("{name}: {error}")),
         }
+    }
+    if !other.is_empty() {
+        eprintln!(
+            "aistack: images are not as their contracts say; read upstream's sources at that \
+             version and correct the contract, or take another image:\n  {}",
+            other.join("\n  ")
+        );
     }
     if !failures.is_empty() {
         eprintln!(
@@ -456,7 +636,7 @@ fn verify(args: &VerifyArgs) -> Result<Verdict> {
             failures.join("\n  ")
         );
     }
-    Ok(verdict(failures.is_empty()))
+    Ok(verdict(failures.is_empty() && other.is_empty()))
 }
 
 fn bundle(args: &BundleArgs) -> Result<Verdict> {
