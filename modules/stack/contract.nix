@@ -13,7 +13,6 @@ let
     hasInfix
     hasPrefix
     head
-    last
     mapAttrsToList
     optional
     optionals
