@@ -225,6 +225,18 @@ let
       equal
       ;
   };
+  isolation = import ./isolation.nix {
+    inherit
+      lib
+      on
+      coreIn
+      container
+      nixos
+      refuses
+      accepts
+      equal
+      ;
+  };
   nixosTests = import ./nixos.nix { inherit lib self equal; };
 in
 gpu
@@ -234,6 +246,7 @@ gpu
 // verify
 // host
 // contracts
+// isolation
 // nixosTests
 // {
   # ── the ledger ──
