@@ -145,6 +145,19 @@ in
           user = null;
           manifestPath = "/etc/${manifestPath}";
         };
+        # Those that are mounted at a boot; a file system that may be missing would stop the container.
+        node-exporter.fileSystems = mkDefault (
+          lib.attrNames (
+            filterAttrs (
+              path: fs:
+              lib.hasPrefix "/" path
+              && !(lib.any (o: lib.elem o fs.options) [
+                "noauto"
+                "nofail"
+              ])
+            ) config.fileSystems
+          )
+        );
         hostGroups = mapAttrs (_: group: group.gid) {
           inherit (config.users.groups) render systemd-journal video;
         };

@@ -19,7 +19,7 @@ let
     ports = "name -> { container, host, protocol }";
     data = "name -> { path (in the container), dir (below dataRoot), readOnly, mode }";
     hides = "path in the image -> why its files, which a mount hides, are not needed";
-    mounts = "folders of the host that it may read: [ { host, container, why } ]";
+    mounts = "{ cfg } -> folders of the host that it may read: [ { host, container, why } ]";
     user = "{ uid, gid } that the image runs as; null: root in the container";
     container = "false where there is nothing to run, only files for the user";
     userFiles = "{ cfg, stack } -> files below the user's home, path -> text";
@@ -80,7 +80,7 @@ let
     image = null;
     ports = { };
     data = { };
-    mounts = [ ];
+    mounts = _: [ ];
     hides = { };
     container = true;
     userFiles = _: { };

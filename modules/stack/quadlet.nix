@@ -59,7 +59,11 @@ let
       volumes =
         map (d: "${d.host}:${d.container}${lib.optionalString d.readOnly ":ro"}") s.data
         ++ mapAttrsToList (target: file: "${file}:${target}:ro") s.configFiles
-        ++ map (m: "${m.host}:${m.container}:ro${lib.optionalString (m.host == "/") ",rslave"}") def.mounts;
+        # Not what is mounted below: that would be writable. A user's podman may not leave it out
+        # (the kernel: a mount with locked children), and has no more than that user's rights.
+        ++ map (m: "${m.host}:${m.container}:ro,${if rootless then "rslave" else "bind"}") (
+          def.mounts c._arguments
+        );
       entrypoint = def.entrypoint c._arguments;
       environments = c.environment;
       exec =
@@ -107,7 +111,7 @@ let
       user = if def.user == null then null else "${toString def.user.uid}:${toString def.user.gid}";
       # The image's user is the owner of the stack outside, who then owns the data.
       userns =
-        if rootless && def.user != null then
+        if rootless && def.user != null && s.data != [ ] then
           "keep-id:uid=${toString def.user.uid},gid=${toString def.user.gid}"
         else
           null;

@@ -19,7 +19,7 @@ in
   };
   # The journal's files belong to it.
   groups = [ "systemd-journal" ];
-  mounts = [
+  mounts = _: [
     {
       host = "/var/log/journal";
       container = "/var/log/journal";

@@ -1,4 +1,8 @@
-{ ... }:
+{ lib, ... }:
+let
+  inherit (lib) mkOption types;
+  root = "/host/root";
+in
 {
   description = "metrics of the machine";
   image = "node-exporter";
@@ -13,25 +17,37 @@
   readOnlyRoot = true;
   # As the first process it ends with an error when it is stopped.
   init = true;
+  options.fileSystems = mkOption {
+    type = types.listOf (types.strMatching "/.*");
+    default = [ "/" ];
+    example = [
+      "/"
+      "/home"
+    ];
+    description = "Mount points of the host whose sizes are told. In system scope NixOS's own `fileSystems` are the default.";
+  };
   # Read, never written; the machine's own network counters stay out of sight, because
-  # it has a network of its own.
-  mounts = [
-    {
-      host = "/proc";
-      container = "/host/proc";
-      why = "processor, memory, pressure";
-    }
-    {
-      host = "/sys";
-      container = "/host/sys";
-      why = "temperatures, clocks, devices";
-    }
-    {
-      host = "/";
-      container = "/host/root";
-      why = "how full the file systems are";
-    }
-  ];
+  # it has a network of its own. One mount for each file system: podman makes a mount
+  # read-only, but not what is mounted below it.
+  mounts =
+    { cfg, ... }:
+    [
+      {
+        host = "/proc";
+        container = "/host/proc";
+        why = "processor, memory, pressure";
+      }
+      {
+        host = "/sys";
+        container = "/host/sys";
+        why = "temperatures, clocks, devices";
+      }
+    ]
+    ++ map (path: {
+      host = path;
+      container = lib.removeSuffix "/" "${root}${path}";
+      why = "how full the file system is";
+    }) cfg.fileSystems;
   probe.http = {
     port = "http";
     path = "/";
@@ -67,7 +83,11 @@
     [
       "--path.procfs=/host/proc"
       "--path.sysfs=/host/sys"
-      "--path.rootfs=/host/root"
+      "--path.rootfs=${root}"
+      # Of what is not mounted here, the size of the file system above it would be told.
+      "--collector.filesystem.mount-points-include=^(${
+        lib.concatMapStringsSep "|" lib.escapeRegex cfg.fileSystems
+      })$"
       "--no-collector.netdev"
       "--no-collector.netclass"
       "--no-collector.netstat"
