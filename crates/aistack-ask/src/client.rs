@@ -6,8 +6,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 
-use crate::text::plain;
-
 /// The longest line of a stream, in bytes; a real one has some hundred.
 const MAX_LINE: usize = 1024 * 1024;
 /// The most that is read for one answer, in bytes.
@@ -269,11 +267,11 @@ impl Client {
                 .next()
                 .and_then(|choice| choice.delta.or(choice.message)?.content)
                 .unwrap_or_default();
-            let content = plain(&content);
+            let content = aistack_text::without_hidden(&content);
             answer.push_str(&content);
             if answer.len() > MAX_ANSWER {
                 return Err(AskError::Endless {
-                    url: self.url.clone(),
+                    url: aistack_stack::shown(&self.url),
                 });
             }
             piece(&content).map_err(AskError::Output)?;
@@ -296,31 +294,28 @@ impl Client {
             return Ok(());
         }
         Err(AskError::Status {
-            url: self.url.clone(),
+            url: aistack_stack::shown(&self.url),
             code,
-            body: short(body),
+            body: aistack_text::bytes(body, aistack_text::QUOTE),
         })
     }
 
     fn unreachable(&self, why: &dyn std::fmt::Display) -> AskError {
         AskError::Unreachable {
-            url: self.url.clone(),
-            why: short(why.to_string().as_bytes()),
+            url: aistack_stack::shown(&self.url),
+            // The library's errors may quote the address.
+            why: aistack_text::line(
+                &why.to_string()
+                    .replace(&self.url, &aistack_stack::shown(&self.url)),
+                aistack_text::QUOTE,
+            ),
         }
     }
 
     fn garbage(&self, seen: &[u8]) -> AskError {
         AskError::Garbage {
-            url: self.url.clone(),
-            seen: short(seen),
+            url: aistack_stack::shown(&self.url),
+            seen: aistack_text::bytes(seen, aistack_text::QUOTE),
         }
     }
-}
-
-/// Bytes as one short line.
-fn short(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes.get(..512).unwrap_or(bytes)).into_owned();
-    let words = plain(&text);
-    let words: Vec<&str> = words.split_whitespace().collect();
-    words.join(" ").chars().take(160).collect()
 }

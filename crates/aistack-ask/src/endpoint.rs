@@ -36,6 +36,21 @@ pub enum Key {
     },
 }
 
+impl Endpoint {
+    /// Why the key in `AISTACK_API_KEY` does not go there, though it is for this endpoint:
+    /// others could read it on the way.
+    #[must_use]
+    pub fn exposes_key(&self) -> Option<String> {
+        let exposes = self.key == Key::Variable && !aistack_stack::keeps_secrets(&self.url);
+        exposes.then(|| {
+            format!(
+                "{} was not asked: AISTACK_API_KEY would go there unencrypted. Use https, or unset it",
+                aistack_stack::shown(&self.url)
+            )
+        })
+    }
+}
+
 fn key(stack: &Stack, service: &Service, engine: &Engine) -> Key {
     let address = service
         .ports
@@ -150,6 +165,28 @@ mod tests {
                 address,
                 source: "/run/secrets/key".into()
             }
+        );
+    }
+
+    #[test]
+    fn the_key_does_not_go_to_another_machine_unencrypted() {
+        for (url, exposes) in [
+            ("https://api.example.org/v1", false),
+            ("http://127.0.0.1:2/v1", false),
+            ("http://api.example.org/v1", true),
+            ("http://localhost:80@api.example.org/v1", true),
+        ] {
+            let named = candidates(&[], Some(url)).remove(0);
+            assert_eq!(named.exposes_key().is_some(), exposes, "{url}");
+        }
+        let refused = candidates(&[], Some("http://me:sesame@api.example.org/v1"))
+            .remove(0)
+            .exposes_key()
+            .unwrap();
+        assert!(
+            refused.starts_with("http://api.example.org/v1 was not asked")
+                && !refused.contains("sesame"),
+            "{refused}"
         );
     }
 }

@@ -8,8 +8,6 @@ use std::time::Duration;
 
 use aistack_host::command;
 
-use crate::text::plain;
-
 /// The longest text that is parsed, in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
 /// How long parsing may take.
@@ -102,7 +100,7 @@ impl Nix {
         };
         if !done.status.success() {
             // The trace stands before the error itself.
-            let said = plain(&done.stderr);
+            let said = aistack_text::without_hidden(&done.stderr);
             let last = said.rsplit("error: ").next().unwrap_or_default();
             return Err(last.chars().take(200).collect());
         }
@@ -110,7 +108,7 @@ impl Nix {
             b"set" | b"lambda" => Ok(()),
             other => Err(format!(
                 "it is no module: a value of type {}",
-                plain(&String::from_utf8_lossy(other))
+                aistack_text::without_hidden(&String::from_utf8_lossy(other))
                     .chars()
                     .take(20)
                     .collect::<String>()

@@ -112,10 +112,16 @@ pub fn parse(bytes: &[u8], format: Format) -> Result<Spec, SpecError> {
     };
     let generation = written.cdi_version.trim_start_matches('v');
     if !generation.starts_with("0.") && !generation.starts_with("1.") {
-        return Err(SpecError::Version(short(&written.cdi_version)));
+        return Err(SpecError::Version(aistack_text::line(
+            &written.cdi_version,
+            aistack_text::QUOTE,
+        )));
     }
     if parse_kind(&written.kind).is_none() {
-        return Err(SpecError::Kind(short(&written.kind)));
+        return Err(SpecError::Kind(aistack_text::line(
+            &written.kind,
+            aistack_text::QUOTE,
+        )));
     }
     if written.devices.len() > MAX_DEVICES {
         return Err(SpecError::TooMany(written.devices.len()));
@@ -130,7 +136,7 @@ pub fn parse(bytes: &[u8], format: Format) -> Result<Spec, SpecError> {
         [first, ..] => vec![format!(
             "{} devices have names that no container can ask for, the first is {:?}",
             odd.len(),
-            short(first)
+            aistack_text::line(first, aistack_text::QUOTE)
         )],
     };
     Ok(Spec {
@@ -156,15 +162,9 @@ fn from_yaml(bytes: &[u8]) -> Result<Written, SpecError> {
     };
     serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
         let text = error.to_string();
-        SpecError::Yaml(short(text.lines().next().unwrap_or_default()))
+        SpecError::Yaml(aistack_text::line(
+            text.lines().next().unwrap_or_default(),
+            aistack_text::QUOTE,
+        ))
     })
-}
-
-/// A text as far as a message wants it.
-fn short(text: &str) -> String {
-    let mut cut: String = text.chars().take(120).collect();
-    if cut.len() < text.len() {
-        cut.push('…');
-    }
-    cut
 }

@@ -78,11 +78,11 @@ pub fn llama_cpp(log: &str) -> Option<Device> {
     {
         return Some(Device::Cpu(format!(
             "it computes on {}, which is the processor",
-            short(device)
+            aistack_text::line(device, aistack_text::QUOTE)
         )));
     }
     let where_to = match using.first() {
-        Some(device) => format!(" ({})", short(device)),
+        Some(device) => format!(" ({})", aistack_text::line(device, aistack_text::QUOTE)),
         None => String::new(),
     };
     match offloaded {
@@ -102,7 +102,10 @@ pub fn llama_cpp(log: &str) -> Option<Device> {
         )));
     }
     if let Some(line) = failure {
-        return Some(Device::Cpu(format!("its log says: {}", short(line))));
+        return Some(Device::Cpu(format!(
+            "its log says: {}",
+            aistack_text::line(line, aistack_text::QUOTE)
+        )));
     }
     if !buffers.is_empty() {
         return Some(Device::Cpu(
@@ -112,7 +115,7 @@ pub fn llama_cpp(log: &str) -> Option<Device> {
     if !listed.is_empty() && !listed.iter().any(|device| is_gpu(device)) {
         return Some(Device::Cpu(format!(
             "the devices that it found are: {}",
-            short(&listed.join(", "))
+            aistack_text::line(&listed.join(", "), aistack_text::QUOTE)
         )));
     }
     None
@@ -146,17 +149,4 @@ fn is_software(device: &str) -> bool {
 fn between<'a>(line: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let (_, rest) = line.split_once(start)?;
     Some(rest.split_once(end)?.0)
-}
-
-/// A line as far as a message wants it, without control characters.
-pub(crate) fn short(text: &str) -> String {
-    let clean: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let mut cut: String = clean.trim().chars().take(120).collect();
-    if cut.len() < clean.trim().len() {
-        cut.push('…');
-    }
-    cut
 }

@@ -3,7 +3,6 @@
 use serde::Deserialize;
 
 use crate::Device;
-use crate::log::short;
 
 /// A model that ollama has in memory (`GET /api/ps`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -36,7 +35,7 @@ pub fn loaded(answer: &str) -> Result<Vec<Model>, String> {
 pub fn ollama(models: &[Model], log: Option<&str>) -> Device {
     let (mut accelerated, mut slow) = (Vec::new(), Vec::new());
     for model in models {
-        let name = short(&model.name);
+        let name = aistack_text::line(&model.name, aistack_text::QUOTE);
         // Percent of a size that is at most some terabytes.
         match model.size_vram.saturating_mul(100) / model.size.max(1) {
             0 if model.size_vram == 0 => slow.push(name),
@@ -99,8 +98,11 @@ fn found_at_start(log: &str) -> Option<Found> {
         } else if !library.is_empty() {
             let name = field(" description=").or_else(|| field(" name="));
             found = Some(Found::Gpu(match name {
-                Some(name) if !name.is_empty() => format!("{} ({library})", short(name)),
-                _ => short(library),
+                Some(name) if !name.is_empty() => format!(
+                    "{} ({library})",
+                    aistack_text::line(name, aistack_text::QUOTE)
+                ),
+                _ => aistack_text::line(library, aistack_text::QUOTE),
             }));
         }
     }

@@ -143,9 +143,10 @@ fn beginning(mut command: Command, limit: Duration) -> Result<String, String> {
         drop(child.kill());
     }
     match child.wait() {
-        Ok(status) if !status.success() && is_whole => {
-            Err(format!("`{line}` failed: {}", crate::log::short(&text)))
-        }
+        Ok(status) if !status.success() && is_whole => Err(format!(
+            "`{line}` failed: {}",
+            aistack_text::line(&text, aistack_text::QUOTE)
+        )),
         Ok(_) => Ok(text),
         Err(error) => Err(format!("`{line}` could not be waited for: {error}")),
     }

@@ -11,7 +11,7 @@ use std::io;
 
 use crate::error::Error;
 use crate::facts::{Cpu, CpuVendor, System};
-use crate::reader::{Extent, Reader, plain, printable};
+use crate::reader::{Extent, Reader, printable};
 
 pub(crate) const CPUINFO_PATH: &str = "proc/cpuinfo";
 const CPU_PATH: &str = "sys/devices/system/cpu";
@@ -56,7 +56,7 @@ pub(crate) fn read(
 ) -> Result<(System, CpuReading), Error> {
     let (first, failure) = match first {
         Ok(bytes) => (String::from_utf8_lossy(&bytes).into_owned(), None),
-        Err(error) => (String::new(), Some(plain(&error))),
+        Err(error) => (String::new(), Some(aistack_text::io(&error))),
     };
     let first_paragraph = first.split("\n\n").next().unwrap_or_default();
     let keys = fields(first_paragraph);

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use crate::cpu::CPUINFO_PATH;
 use crate::facts::SCHEMA;
 use crate::memory::MEMINFO_PATH;
-use crate::reader::plain;
 
 /// Why no facts could be read at all.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +13,7 @@ pub enum Error {
     /// The root directory can't be opened.
     #[error(
         "cannot open {} as the root directory to read from: {}; give a directory that holds proc/ and sys/",
-        root.display(), plain(seen)
+        root.display(), aistack_text::io(seen)
     )]
     Root {
         /// What was given as root.
@@ -54,7 +53,7 @@ pub enum DeclaredError {
     /// The file can't be read.
     #[error(
         "cannot read the declared facts {}: {}; write them with `aistack facts -o {}`",
-        path.display(), plain(seen), path.display()
+        path.display(), aistack_text::io(seen), path.display()
     )]
     Unreadable {
         /// The file.
@@ -115,7 +114,7 @@ pub enum SaveError {
         seen: &'static str,
     },
     /// The system refused.
-    #[error("cannot {doing} {}: {}; nothing was written", path.display(), plain(seen))]
+    #[error("cannot {doing} {}: {}; nothing was written", path.display(), aistack_text::io(seen))]
     Io {
         /// What was tried.
         doing: &'static str,

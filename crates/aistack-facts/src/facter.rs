@@ -26,7 +26,7 @@ const WINS: &str = "the machine's own is used";
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file can't be read.
-    #[error("cannot read the report {}: {}; write it with `nixos-facter -o {}`", path.display(), crate::reader::plain(seen), path.display())]
+    #[error("cannot read the report {}: {}; write it with `nixos-facter -o {}`", path.display(), aistack_text::io(seen), path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

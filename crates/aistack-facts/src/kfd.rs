@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::pci::Slot;
-use crate::reader::{Reader, is_missing, plain};
+use crate::reader::{Reader, is_missing};
 
 const NODES_PATH: &str = "sys/devices/virtual/kfd/kfd/topology/nodes";
 
@@ -32,7 +32,7 @@ pub(crate) fn read(reader: &mut Reader) -> Nodes {
         // Without the amdgpu driver there is no KFD.
         Err(error) if is_missing(&error) => return Nodes::new(),
         Err(error) => {
-            reader.note(NODES_PATH, plain(&error), meaning);
+            reader.note(NODES_PATH, aistack_text::io(&error), meaning);
             return Nodes::new();
         }
     };

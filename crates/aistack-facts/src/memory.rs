@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::facts::Memory;
-use crate::reader::{Reader, plain};
+use crate::reader::Reader;
 
 pub(crate) const MEMINFO_PATH: &str = "proc/meminfo";
 
@@ -24,7 +24,7 @@ pub(crate) fn read(reader: &mut Reader, meminfo: io::Result<Vec<u8>>) -> Memory 
             total
         }
         Err(error) => {
-            reader.note(MEMINFO_PATH, plain(&error), meaning);
+            reader.note(MEMINFO_PATH, aistack_text::io(&error), meaning);
             None
         }
     };

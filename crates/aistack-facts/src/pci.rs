@@ -1,6 +1,6 @@
 //! Devices on the PCI bus, from sysfs (`Documentation/ABI/testing/sysfs-bus-pci` of Linux).
 
-use crate::reader::{Reader, is_missing, plain};
+use crate::reader::{Reader, is_missing};
 
 pub(crate) const DEVICES_PATH: &str = "sys/bus/pci/devices";
 
@@ -68,7 +68,7 @@ pub(crate) fn devices(reader: &mut Reader, wanted: impl Fn(u16) -> bool) -> Vec<
         // Boards without PCI are no oddity; a machine without sysfs is.
         Err(error) if is_missing(&error) && reader.exists("sys/bus") => return Vec::new(),
         Err(error) => {
-            let seen = plain(&error);
+            let seen = aistack_text::io(&error);
             reader.note(DEVICES_PATH, seen, "no GPU is seen");
             return Vec::new();
         }
@@ -99,7 +99,7 @@ fn device(reader: &mut Reader, slot: String, wanted: impl Fn(u16) -> bool) -> Op
         Ok(driver) => Some(driver),
         Err(error) => {
             if !is_missing(&error) {
-                reader.note(&link, plain(&error), "the driver is unknown");
+                reader.note(&link, aistack_text::io(&error), "the driver is unknown");
             }
             None
         }

@@ -194,7 +194,7 @@ impl Reader {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if is_missing(&error) => None,
             Err(error) => {
-                self.note(path, plain(&error), meaning);
+                self.note(path, aistack_text::io(&error), meaning);
                 None
             }
         }
@@ -277,20 +277,11 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
     )
 }
 
-/// An error in words, without the `(os error 13)` that helps nobody.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text.get(..end).unwrap_or(&text).to_owned(),
-        None => text,
-    }
-}
-
 /// Text with runs of white space made one space; `None` when it holds bytes
 /// that were no UTF-8 or control characters, which no honest entry has.
 pub(crate) fn printable(text: &str) -> Option<String> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let odd = |c: char| c.is_control() || c == char::REPLACEMENT_CHARACTER;
+    let odd = |c: char| aistack_text::is_hidden(c) || c == char::REPLACEMENT_CHARACTER;
     (!text.is_empty() && !text.contains(odd)).then_some(text)
 }
 

@@ -9,7 +9,7 @@ use crate::types::CacheType;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused.
-    #[error("cannot read {}: {}", path.display(), plain(seen))]
+    #[error("cannot read {}: {}", path.display(), aistack_text::io(seen))]
     Io {
         /// The file.
         path: PathBuf,
@@ -178,13 +178,4 @@ pub enum EstimateError {
         /// Slots asked for.
         parallel: u64,
     },
-}
-
-/// What the system said, without the number that Rust appends.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.find(" (os error") {
-        Some(end) => text.get(..end).unwrap_or(&text).to_owned(),
-        None => text,
-    }
 }

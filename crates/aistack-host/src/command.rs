@@ -417,7 +417,7 @@ fn run_until(
                         command: text,
                         status,
                         stdout,
-                        stderr: one_line(&stderr),
+                        stderr: joined(&stderr),
                     });
                 }
                 Ok(None) if Instant::now() < deadline && !stopped() => {
@@ -448,10 +448,10 @@ fn run_until(
     })
 }
 
-fn one_line(text: &[u8]) -> String {
+fn joined(text: &[u8]) -> String {
     String::from_utf8_lossy(text)
         .lines()
-        .map(str::trim)
+        .map(|line| aistack_text::line(line, aistack_text::ERROR))
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join("; ")

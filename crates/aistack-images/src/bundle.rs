@@ -83,8 +83,25 @@ impl Bundle {
         File::open(&path)
             .and_then(|file| file.take(MAX_LIST).read_to_end(&mut text))
             .map_err(|cause| failed(format!("it cannot be read: {cause}")))?;
-        let list: List = serde_json::from_slice(&text)
-            .map_err(|cause| failed(format!("it does not follow schema {SCHEMA}: {cause}")))?;
+        Self::parse(directory, &text)
+    }
+
+    /// Takes bytes for the list of a folder.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub fn parse(directory: &Path, text: &[u8]) -> Result<Self, BundleError> {
+        let path = directory.join(LIST);
+        let failed = |why: String| BundleError::List {
+            path: path.clone(),
+            why,
+        };
+        let list: List = serde_json::from_slice(text).map_err(|cause| {
+            failed(format!(
+                "it does not follow schema {SCHEMA}: {}",
+                aistack_text::error(&cause)
+            ))
+        })?;
         if list.schema != SCHEMA {
             return Err(failed(format!(
                 "it has schema {}, this aistack reads schema {SCHEMA}",

@@ -18,8 +18,8 @@ pub enum LockError {
     },
     /// It isn't a lock.
     #[error(
-        "{} is no lock of images: {cause}; it maps a name to {{\"name\", \"tag\", \"digest\"}}",
-        path.display()
+        "{} is no lock of images: {}; it maps a name to {{\"name\", \"tag\", \"digest\"}}",
+        path.display(), aistack_text::error(cause)
     )]
     Shape {
         /// The file.
@@ -50,8 +50,8 @@ pub enum ContractError {
     },
     /// It isn't a contract.
     #[error(
-        "{} is not an image contract: {cause}; docs/schemas/image-contract.schema.json has the fields",
-        path.display()
+        "{} is not an image contract: {}; docs/schemas/image-contract.schema.json has the fields",
+        path.display(), aistack_text::error(cause)
     )]
     Shape {
         /// The file.

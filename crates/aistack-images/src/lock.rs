@@ -44,7 +44,15 @@ impl Lock {
             path: path.to_owned(),
             cause,
         })?;
-        serde_json::from_slice(&text).map_err(|cause| LockError::Shape {
+        Self::parse(path, &text)
+    }
+
+    /// Takes bytes for a lock; `path` is for messages.
+    ///
+    /// # Errors
+    /// When they are none.
+    pub fn parse(path: &Path, text: &[u8]) -> Result<Self, LockError> {
+        serde_json::from_slice(text).map_err(|cause| LockError::Shape {
             path: path.to_owned(),
             cause,
         })

@@ -247,7 +247,7 @@ impl<'a> Resolver<'a> {
             read = fs::read(self.proc(pid, "comm")).ok()?;
             &read
         };
-        Some(printable(
+        Some(aistack_text::field(
             String::from_utf8_lossy(bytes).trim_end_matches('\n'),
         ))
     }
@@ -334,7 +334,7 @@ impl<'a> Resolver<'a> {
                     name: None,
                     known_by: format!(
                         "docker-proxy's arguments: it forwards {local} to {}",
-                        printable(at)
+                        aistack_text::field(at)
                     ),
                 });
             }
@@ -479,7 +479,7 @@ impl<'a> Resolver<'a> {
         Container {
             engine,
             id: Some(id),
-            name: name.map(|name| printable(&name)),
+            name: name.map(|name| aistack_text::field(&name)),
             known_by,
         }
     }
@@ -517,13 +517,6 @@ impl<'a> Resolver<'a> {
         let groups = self.groups.get_or_init(|| cgroup::by_inode(self.root));
         groups.get(&socket.cgroup?).map(|path| cgroup::place(path))
     }
-}
-
-/// Text from elsewhere without what could move a terminal's cursor.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 /// What follows an option, as the next argument or after `=`.

@@ -1,8 +1,12 @@
 //! A connection to a server, for a program without a runtime of its own.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
@@ -23,6 +27,58 @@ pub struct Client {
     // The order matters: the connection ends once the client is dropped.
     client: tokio_postgres::Client,
     driver: Driver,
+}
+
+/// What a connection says to a server's whole answer, of which nothing is known: an error
+/// in words, always, since nobody who does not know the password can answer right.
+#[must_use]
+pub fn refusal(answer: &[u8]) -> String {
+    let mut config = Config::new();
+    config.user("aistack").password("sesame").dbname("postgres");
+    let runtime = match Builder::new_current_thread().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return NoConnection::Socket(error).describe(),
+    };
+    let stream = Guarded::new(Recorded(answer));
+    match runtime.block_on(config.connect_raw(stream, NoTls)) {
+        Ok(_) => String::new(),
+        Err(error) => NoConnection::Said(error).describe(),
+    }
+}
+
+/// A server that has said all it ever says, and takes whatever it is sent.
+struct Recorded<'a>(&'a [u8]);
+
+impl AsyncRead for Recorded<'_> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = buffer.remaining().min(self.0.len());
+        let (now, later) = self.0.split_at(count);
+        buffer.put_slice(now);
+        self.0 = later;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Recorded<'_> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// What reads and writes the socket.

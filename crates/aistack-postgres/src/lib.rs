@@ -29,6 +29,7 @@ use std::time::Duration;
 
 use aistack_stack::Postgres;
 
+pub use client::refusal;
 pub use examine::{Examined, Seen};
 pub use migrations::MigrationError;
 pub use version::{VersionError, major};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ureq::{Agent, Timeout};
 
-use crate::{ProbeError, Stage, Well, excerpt};
+use crate::{ProbeError, Stage, Well};
 
 /// The largest head of an answer, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
@@ -37,7 +37,7 @@ pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
     {
         return Err(ProbeError::Redirect {
             code: status.as_u16(),
-            location: excerpt(location.as_bytes(), 80),
+            location: aistack_text::bytes(location.as_bytes(), 80),
         });
     }
     let mut body = Vec::new();
@@ -51,7 +51,7 @@ pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
     );
     Err(ProbeError::Status {
         code: status.as_u16(),
-        body: excerpt(&body, 120),
+        body: aistack_text::bytes(&body, 120),
     })
 }
 
@@ -239,6 +239,6 @@ fn failed(url: &str, error: ureq::Error, limit: Duration) -> ProbeError {
         ureq::Error::LargeResponseHeader(..) => {
             garbage(format!("a head of more than {} KiB", MAX_HEAD / 1024))
         }
-        other => garbage(excerpt(other.to_string().as_bytes(), 120)),
+        other => garbage(aistack_text::bytes(other.to_string().as_bytes(), 120)),
     }
 }

@@ -178,28 +178,6 @@ pub fn run_all(probes: &[&Probe], limit: Duration) -> Vec<Outcome> {
     })
 }
 
-/// Bytes as one short line of printable text, at most so many characters.
-#[must_use]
-pub fn excerpt(bytes: &[u8], characters: usize) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    let line: String = text
-        .chars()
-        .map(|c| {
-            if c.is_control() || c == char::REPLACEMENT_CHARACTER {
-                ' '
-            } else {
-                c
-            }
-        })
-        .collect();
-    let words = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut short: String = words.chars().take(characters).collect();
-    if short.len() < words.len() {
-        short.push('…');
-    }
-    short
-}
-
 /// Where a probe connects to, for messages.
 #[must_use]
 pub fn target(probe: &Probe) -> String {

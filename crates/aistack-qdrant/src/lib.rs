@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use aistack_probe::{Answer, Method, ProbeError, Request, excerpt, exchange};
+use aistack_probe::{Answer, Method, ProbeError, Request, exchange};
 use aistack_stack::Collection;
 use serde::Deserialize;
 use serde_json::json;
@@ -206,7 +206,7 @@ impl<'a> Qdrant<'a> {
                 why: error.to_string(),
             })?;
         let shown = |vector: &Vector| {
-            let distance = excerpt(vector.distance.as_bytes(), 20);
+            let distance = aistack_text::bytes(vector.distance.as_bytes(), 20);
             format!("size {}, distance {distance}", vector.size)
         };
         Ok(match described.result.config.params.vectors {
@@ -224,7 +224,7 @@ impl<'a> Qdrant<'a> {
                     .take(8)
                     .map(|(name, vector)| format!(
                         "{}: {}",
-                        excerpt(name.as_bytes(), 40),
+                        aistack_text::bytes(name.as_bytes(), 40),
                         shown(vector)
                     ))
                     .collect::<Vec<_>>()
@@ -295,7 +295,7 @@ impl<'a> Qdrant<'a> {
             status => Err(QdrantError::Status {
                 url: url.to_owned(),
                 status,
-                body: excerpt(&answer.body, 200),
+                body: aistack_text::bytes(&answer.body, 200),
             }),
         }
     }

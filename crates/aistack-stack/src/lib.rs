@@ -5,10 +5,12 @@
 //! gives either a stack whose parts agree with each other, or one error that
 //! says which file, which place in it, and what to do.
 
+mod address;
 mod load;
 mod model;
 mod validate;
 
+pub use address::{keeps_secrets, shown};
 pub use load::{LoadError, MAX_BYTES, default_path};
 pub use model::{
     Backend, Collection, DataDirectory, Distance, Engine, Gpu, HttpProbe, Ids, Image, Integrity,

@@ -48,8 +48,8 @@ pub enum LoadError {
     },
     /// The text is not JSON (cut short, or something else).
     #[error(
-        "{} is not valid JSON: {cause}; it is a generated file: switch again to write it anew",
-        path.display()
+        "{} is not valid JSON: {}; it is a generated file: switch again to write it anew",
+        path.display(), aistack_text::error(cause)
     )]
     NotJson {
         /// The file.
@@ -72,9 +72,9 @@ pub enum LoadError {
     },
     /// A field is missing, unknown or of another kind than the schema says.
     #[error(
-        "{} does not follow schema {SCHEMA} at {at}: {cause}; the aistack program and the modules \
+        "{} does not follow schema {SCHEMA} at {}: {}; the aistack program and the modules \
          are probably of different revisions: switch again with both from the same flake input",
-        path.display()
+        path.display(), aistack_text::line(at, aistack_text::QUOTE), aistack_text::error(cause)
     )]
     Shape {
         /// The file.
@@ -145,7 +145,7 @@ impl Stack {
                 seen: if seen.is_null() {
                     "no number".to_owned()
                 } else {
-                    shorten(&seen.to_string())
+                    aistack_text::line(&seen.to_string(), 40)
                 },
             });
         }
@@ -169,18 +169,13 @@ impl Stack {
         } else {
             Err(LoadError::Invalid {
                 path: path.to_owned(),
-                problems,
+                problems: problems
+                    .iter()
+                    .map(|problem| aistack_text::line(problem, aistack_text::ERROR))
+                    .collect(),
             })
         }
     }
-}
-
-fn shorten(text: &str) -> String {
-    let mut short: String = text.chars().take(40).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {

@@ -154,7 +154,7 @@ fn model_problems(name: &str, model: &Model, problems: &mut Vec<String>) {
             place("url"),
             model.url
         ));
-    } else if model.token_file.is_some() && !keeps_tokens(&model.url) {
+    } else if model.token_file.is_some() && !crate::keeps_secrets(&model.url) {
         problems.push(format!(
             "{} is {:?}, and tokenFile would send its token over it unencrypted: use https://",
             place("url"),
@@ -342,19 +342,6 @@ fn is_fetchable(url: &str) -> bool {
         && !url
             .chars()
             .any(|c| c.is_whitespace() || c.is_control() || c == '\\' || c == '"')
-}
-
-/// Whether nobody on the way can read a token: encrypted, or never leaving this machine.
-fn keeps_tokens(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else {
-        return true;
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => host,
-        _ => authority,
-    };
-    ["127.0.0.1", "[::1]", "localhost"].contains(&host)
 }
 
 /// `http://HOST[:PORT]…` with a port that is one.

@@ -18,7 +18,7 @@ use aistack_host::podman::{Container, Held, Podman};
 use aistack_host::sockets::{Exposure, Listening, Transport};
 use aistack_host::systemd::{Manager, Systemctl};
 use aistack_host::{secret, users};
-use aistack_probe::{Answer, excerpt};
+use aistack_probe::Answer;
 use aistack_stack::{Protocol, Scope, Service, Stack};
 
 use crate::confined::{self, Declared};
@@ -427,7 +427,7 @@ impl Machine {
                 } else {
                     Err(failed(format!(
                         "{FILE} has another text: {:?}",
-                        excerpt(&done.stdout, SHOWN)
+                        aistack_text::bytes(&done.stdout, SHOWN)
                     )))
                 }
             }
@@ -592,7 +592,7 @@ impl Machine {
         {
             return Err(failed(format!(
                 "a line has {lacks:?}: {}",
-                excerpt(bad.as_bytes(), SHOWN)
+                aistack_text::bytes(bad.as_bytes(), SHOWN)
             )));
         }
         let has_all = |said: &str| {
@@ -608,7 +608,7 @@ impl Machine {
             "no line has {}; the last one of {} is: {}",
             all_of(&line.contains),
             said.lines().count(),
-            excerpt(last.as_bytes(), SHOWN)
+            aistack_text::bytes(last.as_bytes(), SHOWN)
         )))
     }
 
@@ -740,7 +740,7 @@ impl Machine {
             })),
             (status, _) => Err(failed(format!(
                 "answered status {status}: {}",
-                excerpt(text.as_bytes(), SHOWN)
+                aistack_text::bytes(text.as_bytes(), SHOWN)
             ))),
         }
     }
@@ -794,9 +794,9 @@ fn transport(protocol: Protocol) -> Transport {
 
 fn ended(done: &Finished) -> String {
     let said = if done.stderr.is_empty() {
-        excerpt(&done.stdout, SHOWN)
+        aistack_text::bytes(&done.stdout, SHOWN)
     } else {
-        excerpt(done.stderr.as_bytes(), SHOWN)
+        aistack_text::bytes(done.stderr.as_bytes(), SHOWN)
     };
     let said = if said.is_empty() {
         "it said nothing".to_owned()
@@ -808,7 +808,7 @@ fn ended(done: &Finished) -> String {
 
 /// Whether an answer has everything that is expected of it, and nothing that it must not have.
 fn answers(expected: &Expected, text: &str) -> Seen {
-    let shown = || excerpt(text.as_bytes(), SHOWN);
+    let shown = || aistack_text::bytes(text.as_bytes(), SHOWN);
     if let Some(missing) = expected
         .contains
         .iter()
@@ -830,7 +830,7 @@ fn answers(expected: &Expected, text: &str) -> Seen {
 /// Whether a text is as wanted; `what` names it in the message.
 fn holds(what: &str, wanted: &Text, bytes: &[u8]) -> Seen {
     let text = String::from_utf8_lossy(bytes);
-    let shown = excerpt(bytes, SHOWN);
+    let shown = aistack_text::bytes(bytes, SHOWN);
     if let Some(equals) = &wanted.equals
         && text.trim() != equals.trim()
     {
@@ -921,7 +921,7 @@ fn http(request: &Request, bounds: &Bounds) -> Seen {
         return Err(failed(format!(
             "answered status {}, not {wanted}: {}",
             answer.status,
-            excerpt(&answer.body, SHOWN)
+            aistack_text::bytes(&answer.body, SHOWN)
         )));
     }
     for (name, text) in &expect.headers {
@@ -942,7 +942,7 @@ fn http(request: &Request, bounds: &Bounds) -> Seen {
     let document = serde_json::from_slice(&answer.body).map_err(|error| {
         failed(format!(
             "the body is no JSON ({error}): {}",
-            excerpt(&answer.body, SHOWN)
+            aistack_text::bytes(&answer.body, SHOWN)
         ))
     })?;
     expect
@@ -983,5 +983,5 @@ fn json(wanted: &JsonMatch, document: &serde_json::Value) -> Seen {
 }
 
 fn shown(value: &serde_json::Value) -> String {
-    excerpt(value.to_string().as_bytes(), SHOWN)
+    aistack_text::bytes(value.to_string().as_bytes(), SHOWN)
 }

@@ -129,13 +129,17 @@ pub fn run() -> ExitCode {
     match result {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            eprintln!("aistack-testdriver: {error:#}");
+            eprintln!(
+                "aistack-testdriver: {}",
+                aistack_text::block(&format!("{error:#}"))
+            );
             ExitCode::from(2)
         }
     }
 }
 
 fn print(text: &str) -> Result<()> {
+    let text = aistack_text::coloured(text);
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

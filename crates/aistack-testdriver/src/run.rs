@@ -10,7 +10,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aistack_host::command::Bounds;
-use aistack_probe::excerpt;
 use serde::Serialize;
 
 use crate::act::{Machine, Trouble};
@@ -99,7 +98,9 @@ impl Runner<'_> {
                 group: group.to_owned(),
                 name: name.to_owned(),
                 finding: outcome.finding,
-                message: outcome.message.map(|text| excerpt(text.as_bytes(), 600)),
+                message: outcome
+                    .message
+                    .map(|text| aistack_text::bytes(text.as_bytes(), 600)),
                 tries: outcome.tries,
                 duration_ms: (outcome.duration.as_secs_f64() * 1e5).round() / 1e2,
             };

@@ -1142,18 +1142,12 @@ impl Action {
     }
 }
 
-/// Messages quote what they found, which can have any characters.
-fn one_line(error: &dyn fmt::Display) -> String {
-    let text = error.to_string().replace(char::is_control, " ");
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
 /// A document as a tree, from TOML or (by the file's name) JSON.
 fn tree(path: &Path, text: &[u8]) -> Result<serde_json::Value, ScenarioError> {
     let syntax = |format, cause: &dyn fmt::Display| ScenarioError::Syntax {
         path: path.to_owned(),
         format,
-        cause: one_line(cause),
+        cause: aistack_text::error(cause),
     };
     if path.extension().is_some_and(|name| name == "json") {
         return serde_json::from_slice(text).map_err(|error| syntax("JSON", &error));
@@ -1223,7 +1217,7 @@ pub(crate) fn shaped<T: de::DeserializeOwned>(
             } else {
                 at
             },
-            cause: one_line(&error.into_inner()),
+            cause: aistack_text::error(&error.into_inner()),
         }
     })
 }

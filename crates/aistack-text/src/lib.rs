@@ -5,8 +5,8 @@
 //! breaks that forge a line of output, marks that make text read in another order than it
 //! stands. Whatever shows such text passes it through here first.
 //!
-//! [`line`] and [`bytes`] are for a part of a message, [`block`] for a whole output of
-//! several lines.
+//! [`line`] and [`bytes`] are for a part of a message, [`field`] for what must keep its
+//! length, [`block`], [`coloured`] and [`json`] for a whole output.
 
 /// What an ordinary message may quote, in characters.
 pub const QUOTE: usize = 160;
@@ -107,6 +107,73 @@ pub fn block(text: &str) -> String {
         .collect()
 }
 
+/// Text of as many characters, for a field of a table or a line with a mark below it: a
+/// hidden character becomes `U+FFFD`, one of white space a space.
+#[must_use]
+pub fn field(text: &str) -> String {
+    text.chars()
+        .map(|character| match character {
+            space if space.is_whitespace() => ' ',
+            hidden if is_hidden(hidden) => char::REPLACEMENT_CHARACTER,
+            shown => shown,
+        })
+        .collect()
+}
+
+/// Text of several lines without its hidden characters; line breaks and tabs stay. For
+/// code that is used again, where [`block`] would put a mark that is not code.
+#[must_use]
+pub fn without_hidden(text: &str) -> String {
+    text.chars()
+        .filter(|&character| matches!(character, '\n' | '\t') || !is_hidden(character))
+        .collect()
+}
+
+/// As [`block`], where the colours of this program's own output stay: `ESC [`, digits and
+/// semicolons, `m`.
+#[must_use]
+pub fn coloured(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut left = text;
+    while let Some((before, after)) = left.split_once("\u{1b}[") {
+        shown.push_str(&block(before));
+        let digits = after
+            .find(|c: char| !c.is_ascii_digit() && c != ';')
+            .unwrap_or(after.len());
+        let (code, rest) = after.split_at(digits);
+        if let Some(rest) = rest.strip_prefix('m') {
+            shown.push_str("\u{1b}[");
+            shown.push_str(code);
+            shown.push('m');
+            left = rest;
+        } else {
+            shown.push(char::REPLACEMENT_CHARACTER);
+            shown.push('[');
+            left = after;
+        }
+    }
+    shown.push_str(&block(left));
+    shown
+}
+
+/// A JSON document in which hidden characters are written as `\uXXXX`: the same document,
+/// which a terminal does not act on. They can only stand within strings there.
+#[must_use]
+pub fn json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for character in document.chars() {
+        if character != '\n' && is_hidden(character) {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                shown.push_str(&format!("\\u{unit:04x}"));
+            }
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
 /// What the system said, without the number that Rust appends (`(os error 13)`).
 #[must_use]
 pub fn io(error: &std::io::Error) -> String {
@@ -136,6 +203,20 @@ mod tests {
             assert!(!shown.contains(is_hidden), "{shown:?}");
             assert_eq!(shown.lines().count(), 1);
         }
+        assert_eq!(field("a\tb\u{1b}c\u{202e}"), "a b\u{fffd}c\u{fffd}");
+        assert_eq!(
+            without_hidden("\u{feff}a\u{1b}[2J\n\tb\u{200b}"),
+            "a[2J\n\tb"
+        );
+        let colours = "\u{1b}[1;31mred\u{1b}[0m \u{1b}[2J\u{1b}]0;x\u{7}\u{1b}[31";
+        assert_eq!(
+            coloured(colours),
+            "\u{1b}[1;31mred\u{1b}[0m \u{fffd}[2J\u{fffd}]0;x\u{fffd}\u{fffd}[31"
+        );
+        assert_eq!(
+            json("{\n\"a\": \"\u{9b}\u{202e}\u{e0041}ä\"}"),
+            "{\n\"a\": \"\\u009b\\u202e\\udb40\\udc41ä\"}"
+        );
         let kept = block("one\n\ttwo\u{1b}[2J\u{202e}\r\n");
         assert_eq!(kept, "one\n\ttwo\u{fffd}[2J\u{fffd}\u{fffd}\n");
     }

@@ -111,7 +111,10 @@ pub struct Chat {
 pub fn run(args: &Args) -> Result<Verdict> {
     if args.check {
         return with(&args.endpoint, |client| {
-            output::print(&format!("{} answers\n", text::plain(&client.model)))?;
+            output::print(&format!(
+                "{} answers\n",
+                aistack_text::line(&client.model, aistack_text::QUOTE)
+            ))?;
             Ok(Verdict::AsDeclared)
         });
     }
@@ -245,7 +248,7 @@ pub fn chat(args: &Chat) -> Result<Verdict> {
         if person {
             eprintln!(
                 "{} answers; `exit` or the end of input leaves",
-                text::plain(&client.model)
+                aistack_text::line(&client.model, aistack_text::QUOTE)
             );
         }
         let mut input = io::stdin().lock();
@@ -337,6 +340,10 @@ fn with(args: &Endpoint, work: impl FnOnce(&Client) -> Result<Verdict>) -> Resul
     };
     let mut why = String::new();
     for endpoint in &endpoints {
+        if let (Some(refused), Some(_)) = (endpoint.exposes_key(), key_of(&endpoint.key)) {
+            why = refused;
+            continue;
+        }
         match Client::greet(
             &endpoint.url,
             key_of(&endpoint.key).as_deref(),

@@ -17,8 +17,13 @@ pub const UNSURE: Style = AnsiColor::Yellow.on_default();
 pub const FAINT: Style = Style::new().dimmed();
 
 /// Prints text; colours are dropped unless standard output is a terminal and
-/// `NO_COLOR` is unset. A reader that has gone (`| head`) is no error.
+/// `NO_COLOR` is unset. A reader that has gone (`| head`) is no error. Of what others
+/// wrote nothing that a terminal acts on is printed.
 pub fn print(text: &str) -> Result<()> {
+    write(&aistack_text::coloured(text))
+}
+
+fn write(text: &str) -> Result<()> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -28,11 +33,22 @@ pub fn print(text: &str) -> Result<()> {
     }
 }
 
+/// One or more lines for standard output: what `println!` is in this program. Colours are
+/// not for these. A reader that has gone is no error.
+pub fn say(text: &str) {
+    drop(writeln!(io::stdout(), "{}", aistack_text::block(text)));
+}
+
+/// The same for standard error: what `eprintln!` is in this program.
+pub fn complain(text: &str) {
+    drop(writeln!(io::stderr(), "{}", aistack_text::block(text)));
+}
+
 /// Prints a value as JSON, indented.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).context("the output is not JSON")?;
     text.push('\n');
-    print(&text)
+    write(&aistack_text::json(&text))
 }
 
 /// One field of a table.
@@ -51,7 +67,7 @@ impl Cell {
     /// Text in a style.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self {
-            text: text.into(),
+            text: aistack_text::field(&text.into()),
             style,
         }
     }

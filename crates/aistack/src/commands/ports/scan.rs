@@ -185,11 +185,7 @@ fn text(dir: &Path, report: &Report) -> String {
 fn excerpt(claim: &Claim) -> (String, usize) {
     let trimmed = claim.excerpt.trim_start();
     let cut = claim.excerpt.chars().count() - trimmed.chars().count();
-    let shown = trimmed
-        .trim_end()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
+    let shown = aistack_text::field(trimmed.trim_end());
     (shown, claim.column.saturating_sub(1 + cut))
 }
 
