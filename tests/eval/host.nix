@@ -94,6 +94,32 @@ in
         false
         true
       ];
+  # A job that waits for a download keeps a boot from being over, and what is ordered after it.
+  "host: no container waits for an image, and fetching one is no job" =
+    let
+      seen = stack: scope: {
+        inherit (stack.units."local-ai-redis-image.service".Service) Type;
+        waits = lib.filter (lib.hasSuffix "-image.service") (
+          scope.virtualisation.quadlet.containers.local-ai-redis.unitConfig.After
+          ++ scope.virtualisation.quadlet.containers.local-ai-redis.unitConfig.Wants
+        );
+      };
+      host = system { redis.enable = true; };
+      home = self.homeConfigurations.ai.config;
+      none = {
+        Type = "exec";
+        waits = [ ];
+      };
+    in
+    equal
+      [
+        (seen host.services.aiStack host)
+        (seen home.services.aiStack home)
+      ]
+      [
+        none
+        none
+      ];
   "host: the ways back name all their programs, or look for them where they are" =
     let
       script = config: config.services.aiStack.verify.rollbackScript;
