@@ -452,6 +452,24 @@ impl Contract {
                 self.programs.join(" ")
             },
         );
+        rows.extend(self.describe_behaviour());
+        let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
+        for source in &self.source {
+            row(
+                "source",
+                format!("{} {} {}", source.repository, source.version, source.path),
+            );
+        }
+        for text in &self.unverified {
+            row("unverified", text.clone());
+        }
+        rows
+    }
+
+    /// How its program behaves: signals, what it needs and what it refuses.
+    fn describe_behaviour(&self) -> Vec<(String, String)> {
+        let mut rows = Vec::new();
+        let mut row = |name: &str, value: String| rows.push((name.to_owned(), value));
         if let Some(sigterm) = &self.sigterm {
             let how = match sigterm.pid1 {
                 Pid1::Handled => "handled",
@@ -491,15 +509,6 @@ impl Contract {
                 "models",
                 "a request must name a model that is served".to_owned(),
             );
-        }
-        for source in &self.source {
-            row(
-                "source",
-                format!("{} {} {}", source.repository, source.version, source.path),
-            );
-        }
-        for text in &self.unverified {
-            row("unverified", text.clone());
         }
         rows
     }
