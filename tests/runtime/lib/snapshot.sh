@@ -15,6 +15,8 @@ stub_store() {
         prog=${path##*/}
         if [ "$prog" = aistack ]; then
             target=/usr/bin/true
+        elif [ "$prog" = aistack-testdriver ] && [ -z "${4:-}" ]; then
+            target=/usr/local/bin/aistack-testdriver # as stage_rig lays it
         elif [ "$prog" = local-ai-rollback ] && [ -z "${4:-}" ]; then
             install -D -m 755 "$2/rollback.sh" "$root$path"
             continue

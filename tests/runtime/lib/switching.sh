@@ -133,7 +133,7 @@ section_rollback() {
     if [ "$SCOPE" = user ]; then from=home-optimizer mark=/run/user/1000/local-ai-rolled-back; fi
     mkdir -p "$stage$(units_of)"
     stub_store "$stage" "$REPO/tests/rendered/$from" "$(host_tree)"
-    rm -rf "$stage/nix/store/aistack"
+    rm -f "$stage/nix/store/aistack/bin/aistack"
     cp "$REPO/tests/rendered/$from"/units/local-ai-verify{,-rollback}.service "$stage$(units_of)/"
     tar -C "$stage" -c . | root tar -C / -x --no-same-owner --no-overwrite-dir
     owner mkdir -p "$(dirname "$(running)")" "$(dirname "$(profile)")"
