@@ -31,10 +31,6 @@ let
     stringLength
     ;
 
-  # Whether two listeners on one port are in each other's way. A v6 wildcard takes
-  # v4 as well (bindv6only is off by default), so wildcards meet everything.
-  addressesMeet = a: b: util.isWildcard a || util.isWildcard b || a == b;
-
   ofKind = kind: filter (c: c.kind == kind);
 
   pairs =
@@ -132,7 +128,7 @@ in
   # claims -> [ { a, b } ]
   conflicts =
     claims:
-    grouped (c: "${c.protocol}/${toString c.port}") (a: b: addressesMeet a.address b.address) (
+    grouped (c: "${c.protocol}/${toString c.port}") (a: b: util.addressesMeet a.address b.address) (
       ofKind "port" claims
     )
     ++ nested (ofKind "directory" claims)

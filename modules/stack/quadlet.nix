@@ -132,7 +132,7 @@ let
       shmSize = c.resources.shm;
       # Not by the keys of newer versions: podman 5.4 is in stable distributions.
       podmanArgs =
-        optional (c.resources.memory != null) "--memory=${c.resources.memory}"
+        optional (c.resources.memory != null) "--memory=${util.memoryLimit c.resources.memory}"
         ++ optional (c.resources.cpus != null) "--cpus=${toString c.resources.cpus}";
     };
 

@@ -78,7 +78,13 @@ in
       type = types.nullOr types.path;
       default = null;
       example = literalExpression "./images/${name}.tar";
-      description = "Archive (docker-archive or oci-archive) to load in place of a pull, for machines without a network.";
+      description = "Archive (docker-archive or oci-archive) to load in place of a pull, for machines without a network. It must bring this service's image, by its name and tag, and no other. One in the Nix store has its hash in its path; one outside must not be changeable by other accounts, or `imageArchiveSha256` must be set.";
+    };
+
+    imageArchiveSha256 = mkOption {
+      type = types.nullOr (types.strMatching "[0-9a-f]{64}");
+      default = null;
+      description = "SHA-256 of `imageArchive` in hexadecimal (`sha256sum`): the archive is read and compared before podman gets it. null: not compared.";
     };
 
     contract = mkOption {
@@ -229,7 +235,7 @@ in
         type = types.nullOr types.str;
         default = def.resources.memory or null;
         example = "8g";
-        description = "Memory limit; null: none.";
+        description = "Memory limit: a number and k, m, g or t; a number alone is MiB. null: none.";
       };
       pids = mkOption {
         type = types.nullOr types.ints.positive;

@@ -965,6 +965,54 @@ gpu
         7
       ];
 
+  "a number alone is MiB for podman as well" =
+    equal
+      [
+        "1024m"
+        "4g"
+      ]
+      (
+        map util.memoryLimit [
+          "1024"
+          "4g"
+        ]
+      );
+  "the table of addresses holds" =
+    let
+      table = lib.importJSON ../../crates/aistack-host/tests/fixtures/addresses.json;
+    in
+    equal
+      {
+        spellings = map (c: c.canonical) table.spellings;
+        meet = map (c: [
+          c.meet
+          c.meet
+        ]) table.meet;
+        wildcards = true;
+        loopback = true;
+        typed = map (c: c.canonical != null) table.spellings;
+      }
+      {
+        spellings = map (c: util.canonicalOrNull c.text) table.spellings;
+        meet = map (c: [
+          (util.addressesMeet c.one c.other)
+          (util.addressesMeet c.other c.one)
+        ]) table.meet;
+        wildcards = lib.all util.isWildcard table.wildcards;
+        loopback = lib.all util.isLoopback table.loopback;
+        typed = map (c: util.types.address.check c.text) table.spellings;
+      };
+  "every spelling of a wildcard meets a specific address" =
+    equal
+      [ true true true ]
+      (
+        map (wildcard: clashes (port 1 wildcard) (port 1 "127.0.0.1")) [
+          "::0"
+          "0:0:0:0:0:0:0:0"
+          "::ffff:0.0.0.0"
+        ]
+      );
+
   # ── off ──
   "off, the core sets nothing" =
     let

@@ -19,9 +19,10 @@ mod spec;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+
+use aistack_host::file;
 
 pub use name::{Name, NameError};
 pub use spec::{Format, Spec, SpecError, parse};
@@ -66,19 +67,7 @@ impl Files for Below<'_> {
     }
 
     fn read(&self, path: &str, limit: usize) -> io::Result<Vec<u8>> {
-        let path = self.0.join(path);
-        // A pipe in place of a spec would hang the program.
-        if !path.metadata()?.is_file() {
-            return Err(io::Error::other("is no regular file"));
-        }
-        let mut bytes = Vec::new();
-        File::open(path)?
-            .take(limit as u64 + 1)
-            .read_to_end(&mut bytes)?;
-        if bytes.len() > limit {
-            return Err(io::Error::other(format!("is longer than {limit} bytes")));
-        }
-        Ok(bytes)
+        Ok(file::read(&self.0.join(path), limit as u64)?)
     }
 }
 

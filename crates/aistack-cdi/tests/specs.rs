@@ -118,9 +118,9 @@ fn a_broken_file_becomes_a_note_and_hides_no_other() {
         "etc/cdi/g-names.json: 2 devices have names that no container can ask for",
         "etc/cdi/h-list.json: is no CDI spec in JSON: ",
         "etc/cdi/i-types.yaml: is no CDI spec in YAML: ",
-        "etc/cdi/j-folder.json: cannot be read: is no regular file",
+        "etc/cdi/j-folder.json: cannot be read: it is a directory, not a regular file",
         "etc/cdi/k-gone.json: cannot be read: No such file",
-        "etc/cdi/l-long.json: cannot be read: is longer than",
+        "etc/cdi/l-long.json: cannot be read: it is longer than",
     ];
     assert_eq!(notes.len(), starts.len(), "{notes:#?}");
     for start in starts {

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
+
+use aistack_host::file;
 
 /// How many processes are looked at, and how many files of each: more than any
 /// engine has.
@@ -94,10 +96,7 @@ impl Units {
 /// The unit of a process by its control group (`cgroups(7)`): the last service
 /// in `/user.slice/user-1000.slice/user@1000.service/app.slice/x.service/…`.
 fn unit_of(process: &Path) -> Option<(Owner, String)> {
-    let mut text = String::new();
-    fs::File::open(process.join("cgroup"))
-        .and_then(|file| file.take(64 * 1024).read_to_string(&mut text))
-        .ok()?;
+    let text = file::text(&process.join("cgroup"), 64 * 1024).ok()?;
     // `0::/…` is the one hierarchy, of the old ones systemd's own is `1:name=systemd:/…`.
     // Where both are there, either may be empty.
     let unified = text.lines().find_map(|line| line.strip_prefix("0::"));

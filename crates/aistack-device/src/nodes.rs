@@ -108,8 +108,9 @@ fn may_use(root: &Path, path: &Path) -> Result<(), NodeError> {
 
 /// The name that `/etc/group` has for a group id (group(5)), or the number.
 fn group_name(root: &Path, gid: u32) -> String {
-    let groups = std::fs::read(below(root, Path::new("/etc/group"))).unwrap_or_default();
-    String::from_utf8_lossy(&groups)
+    let groups = below(root, Path::new("/etc/group"));
+    aistack_host::file::text(&groups, 16 * 1024 * 1024)
+        .unwrap_or_default()
         .lines()
         .find_map(|line| {
             let mut fields = line.split(':');

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
+use aistack_host::file;
 use serde_json::{Map, Value};
 
 use crate::error::DeclaredError;
@@ -38,6 +38,9 @@ impl fmt::Display for Difference {
     }
 }
 
+/// The largest file of facts that is read, in bytes; a real one has some kilobytes.
+pub(crate) const MAX_BYTES: u64 = 16 * 1024 * 1024;
+
 /// Reads declared facts in their JSON form. Only their schema number is
 /// checked: what else is missing or odd in them is a [`Difference`].
 ///
@@ -46,21 +49,24 @@ impl fmt::Display for Difference {
 /// A [`DeclaredError`] when the file can't be read, is no JSON, or holds no
 /// facts of schema [`SCHEMA`].
 pub fn declared(path: &Path) -> Result<Value, DeclaredError> {
-    let file = || path.to_path_buf();
-    let bytes = fs::read(path).map_err(|seen| DeclaredError::Unreadable { path: file(), seen })?;
+    let shown = || path.to_path_buf();
+    let bytes = file::read(path, MAX_BYTES).map_err(|seen| DeclaredError::Unreadable {
+        path: path.to_path_buf(),
+        seen: seen.into(),
+    })?;
     if bytes.starts_with(nix::HEADER.as_bytes()) {
         return Err(DeclaredError::NotJson {
-            path: file(),
+            path: shown(),
             seen: "it is Nix text".to_owned(),
         });
     }
     let value: Value = serde_json::from_slice(&bytes).map_err(|error| DeclaredError::NotJson {
-        path: file(),
+        path: shown(),
         seen: error.to_string(),
     })?;
     let Value::Object(facts) = &value else {
         return Err(DeclaredError::NotFacts {
-            path: file(),
+            path: shown(),
             seen: "it is no JSON object",
         });
     };
@@ -68,20 +74,20 @@ pub fn declared(path: &Path) -> Result<Value, DeclaredError> {
         Some(schema) if schema.as_u64() == Some(u64::from(SCHEMA)) => {}
         Some(schema @ Value::Number(_)) => {
             return Err(DeclaredError::OtherSchema {
-                path: file(),
+                path: shown(),
                 seen: schema.to_string(),
             });
         }
         _ => {
             return Err(DeclaredError::NotFacts {
-                path: file(),
+                path: shown(),
                 seen: "it has no `schema` number",
             });
         }
     }
     if !looks_like_facts(facts) {
         return Err(DeclaredError::NotFacts {
-            path: file(),
+            path: shown(),
             seen: "it has none of `cpu`, `memory` and `gpus`",
         });
     }

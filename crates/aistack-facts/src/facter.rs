@@ -6,10 +6,10 @@
 //! `pkg/hwinfo` of nixos-facter, versions 1 and 2.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use aistack_host::file;
 use serde::Deserialize;
 
 use crate::facts::{Firmware, System};
@@ -117,13 +117,10 @@ impl Report {
     ///
     /// A [`ReportError`] when the file can't be read or is no report.
     pub fn load(path: &Path) -> Result<Self, ReportError> {
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(MAX_REPORT).read_to_end(&mut bytes))
-            .map_err(|seen| ReportError::Unreadable {
-                path: path.to_path_buf(),
-                seen,
-            })?;
+        let bytes = file::read(path, MAX_REPORT).map_err(|seen| ReportError::Unreadable {
+            path: path.to_path_buf(),
+            seen: seen.into(),
+        })?;
         let written: Written =
             serde_json::from_slice(&bytes).map_err(|error| ReportError::NotAReport {
                 path: path.to_path_buf(),

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
+use aistack_host::file;
 use serde_json::Value;
 
 use crate::drift::looks_like_facts;
@@ -65,7 +66,8 @@ pub fn save(path: &Path, text: &str, force: bool) -> Result<Saved, SaveError> {
             if !old.is_file() {
                 return refuse("no regular file");
             }
-            let bytes = fs::read(&target).map_err(fail("read", &target))?;
+            let bytes = file::read(&target, crate::drift::MAX_BYTES)
+                .map_err(|error| fail("read", &target)(error.into()))?;
             if bytes == text.as_bytes() {
                 return Ok(Saved::Unchanged);
             }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use memchr::memmem;
 
-use crate::family;
+use crate::{family, trusted};
 
 /// Where programs are when `PATH` doesn't say so: units and activation scripts
 /// run with a short `PATH`. NixOS's set-uid wrappers first, since only they can
@@ -157,7 +157,10 @@ pub fn find(root: &Path, path: Option<&OsStr>, more: &[PathBuf], program: &str) 
         .filter(|directory| directory.is_absolute())
         .chain(more.iter().cloned())
         .chain(USUAL_DIRECTORIES.iter().map(PathBuf::from))
-        .map(|directory| below(root, &directory).join(program))
+        .map(|directory| below(root, &directory))
+        // root runs no program that another account can replace (`sudo -E` keeps its PATH).
+        .filter(|directory| trusted::check(directory).is_ok())
+        .map(|directory| directory.join(program))
         .find(|candidate| is_executable(candidate))
 }
 
@@ -180,6 +183,7 @@ pub fn extended_path(path: Option<&OsStr>) -> OsString {
         .map(std::env::split_paths)
         .into_iter()
         .flatten()
+        .filter(|directory| !directory.is_absolute() || trusted::check(directory).is_ok())
         .collect();
     for usual in USUAL_DIRECTORIES.iter().map(PathBuf::from) {
         if !directories.contains(&usual) {

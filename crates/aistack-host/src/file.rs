@@ -153,15 +153,23 @@ pub fn read_foreign(
     most: u64,
     limit: Duration,
 ) -> Result<Vec<u8>, ReadError> {
-    let (sender, receiver) = mpsc::channel();
     let (base, path) = (base.to_owned(), path.to_owned());
+    within(limit, move || foreign(&base, &path, owner, most))
+        .unwrap_or(Err(ReadError::TooSlow(limit.as_secs())))
+}
+
+/// What `work` returns, when it does so in time; else it goes on in its thread, and its
+/// answer is dropped. For calls that another account can keep from coming back.
+pub fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         // Nobody listens any more once the limit is over.
-        let _ = sender.send(foreign(&base, &path, owner, most));
+        let _ = sender.send(work());
     });
-    receiver
-        .recv_timeout(limit)
-        .unwrap_or(Err(ReadError::TooSlow(limit.as_secs())))
+    receiver.recv_timeout(limit).ok()
 }
 
 fn foreign(base: &Path, path: &Path, owner: Option<u32>, most: u64) -> Result<Vec<u8>, ReadError> {

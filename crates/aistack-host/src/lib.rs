@@ -5,6 +5,7 @@
 //! root). systemctl and podman are the two programs that are driven; each sits
 //! behind one module with typed answers ([`systemd`], [`podman`]).
 
+pub mod address;
 pub mod command;
 pub mod contained;
 pub mod directory;

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 
 use crate::command::{below, find};
 
+/// The largest `/etc/subuid` that is read, in bytes.
+const MAX_IDS: u64 = 16 * 1024 * 1024;
+
 /// How many subordinate ids a container's users need: images use ids up to 65535.
 pub const WANTED_IDS: u64 = 65_536;
 
@@ -97,10 +100,15 @@ impl UserScope<'_> {
     /// When they are fewer than [`WANTED_IDS`], or the file can't be read.
     pub fn subordinate_ids(&self, file: &str) -> Result<u64, ScopeError> {
         let path = Path::new("/etc").join(file);
-        let text = match std::fs::read(below(self.root, &path)) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            Err(cause) => return Err(ScopeError::Unreadable { path, cause }),
+        let text = match crate::file::text(&below(self.root, &path), MAX_IDS) {
+            Ok(text) => text,
+            Err(error) if error.is_missing() => String::new(),
+            Err(error) => {
+                return Err(ScopeError::Unreadable {
+                    path,
+                    cause: error.into(),
+                });
+            }
         };
         let uid = self.uid.to_string();
         let count = text

@@ -37,6 +37,20 @@ pub enum SecretError {
         /// Its permission bits.
         mode: u32,
     },
+    /// It is another account's, who could change it.
+    #[error(
+        "{} belongs to user id {owner}, who may read and change it: give it to user id {me}, which \
+         runs this, or to root (`chown {me} {}`)",
+        path.display(), path.display()
+    )]
+    Foreign {
+        /// The path.
+        path: PathBuf,
+        /// Its owner.
+        owner: u32,
+        /// The account that runs this.
+        me: u32,
+    },
     /// There is nothing in it.
     #[error("{} is empty: write the value to it, or remove it where the value is to be generated", path.display())]
     Empty {
@@ -72,8 +86,10 @@ pub enum SecretError {
 fn danger(mode: u32) -> &'static str {
     if mode & 0o022 != 0 {
         "others may change it"
-    } else {
+    } else if mode & 0o004 != 0 {
         "every user may read it"
+    } else {
+        "its group may read it"
     }
 }
 
@@ -92,8 +108,8 @@ fn reader(cause: &io::Error) -> String {
 /// `echo` and an editor write the same secret as a program that adds none.
 ///
 /// # Errors
-/// When the file is missing, unreadable, no regular file, empty, larger than
-/// podman takes, readable by everybody, or writable by anybody but its owner.
+/// When the file is missing, unreadable, not a regular file, empty, larger than
+/// podman takes, neither this account's nor root's, or open to anybody but its owner.
 pub fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
     let path_buf = || path.to_owned();
     let unreadable = |cause: io::Error| match cause.kind() {
@@ -119,7 +135,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>, SecretError> {
         return Err(SecretError::NoFile { path: path_buf() });
     }
     let mode = data.mode() & 0o7777;
-    if mode & 0o026 != 0 {
+    let me = crate::users::effective_uid();
+    if data.uid() != me && data.uid() != 0 {
+        return Err(SecretError::Foreign {
+            path: path_buf(),
+            owner: data.uid(),
+            me,
+        });
+    }
+    if mode & 0o077 != 0 {
         return Err(SecretError::Exposed {
             path: path_buf(),
             mode,
@@ -238,8 +262,8 @@ mod tests {
         for (mode, accepted) in [
             (0o600, true),
             (0o400, true),
-            (0o440, true),
-            (0o640, true),
+            (0o440, false),
+            (0o640, false),
             (0o644, false),
             (0o604, false),
             (0o620, false),
@@ -252,6 +276,21 @@ mod tests {
                 assert!(error.to_string().contains("chmod 0600"), "{error}");
             }
         }
+    }
+
+    #[test]
+    fn a_file_of_another_account_is_refused() {
+        if crate::users::effective_uid() != 0 {
+            eprintln!("\nSKIP only root can give files away");
+            return;
+        }
+        let (_directory, path) = file("s", b"v", 0o600);
+        std::os::unix::fs::chown(&path, Some(2001), None).unwrap();
+        let error = read(&path).unwrap_err();
+        assert!(
+            matches!(error, SecretError::Foreign { owner: 2001, .. }),
+            "{error}"
+        );
     }
 
     #[test]

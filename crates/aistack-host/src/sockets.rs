@@ -7,12 +7,16 @@
 //! eighth and the tenth are the owner's user id and the socket's inode.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use crate::address::{self, Bound, Fit};
 use crate::command::below;
+use crate::file;
+
+/// The largest table that is read, in bytes: a million sockets.
+const MAX_TABLE: u64 = 256 * 1024 * 1024;
 
 /// Why the sockets could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -106,30 +110,31 @@ impl Listening {
         }
     }
 
-    /// Compares a declared socket with what listens.
+    /// Compares a declared socket with what listens, by the rule of [`address`].
     ///
-    /// A socket on `::` also takes IPv4 peers (unless it asked for IPv6 alone,
-    /// which the tables don't show), so it is what `0.0.0.0` declares: programs
-    /// in Go open `::` for it.
+    /// The tables don't show whether a socket on `::` takes IPv6 peers alone; it is taken
+    /// for one that takes both.
     #[must_use]
     pub fn exposure(&self, transport: Transport, declared: SocketAddr) -> Exposure {
-        let wanted = declared.ip().to_canonical();
         let seen: BTreeSet<IpAddr> = self
             .of(transport)
             .iter()
             .filter(|socket| socket.port() == declared.port())
-            .map(|socket| socket.ip().to_canonical())
+            .map(|socket| address::canonical(socket.ip()))
             .collect();
-        let any_v4 = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        let any_v6 = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let fit = |&address: &IpAddr| {
+            let bound = Bound {
+                address,
+                only_v6: None,
+            };
+            bound.fit(declared.ip())
+        };
         if seen.is_empty() {
             Exposure::Nothing
-        } else if seen.contains(&wanted) || (wanted == any_v4 && seen.contains(&any_v6)) {
+        } else if seen.iter().any(|address| fit(address) == Fit::AsDeclared) {
             Exposure::AsDeclared
-        } else if seen.contains(&any_v6) {
-            Exposure::Wider(any_v6)
-        } else if wanted.is_ipv4() && seen.contains(&any_v4) {
-            Exposure::Wider(any_v4)
+        } else if let Some(wider) = seen.iter().rev().find(|at| fit(at) == Fit::Wider) {
+            Exposure::Wider(*wider)
         } else {
             Exposure::Elsewhere(seen.into_iter().collect())
         }
@@ -165,10 +170,15 @@ pub fn waiting(root: &Path) -> Result<Vec<Waiting>, SocketsError> {
         ("udp6", Transport::Udp, false),
     ] {
         let path = below(root, &Path::new("/proc/net").join(table));
-        let text = match fs::read_to_string(&path) {
+        let text = match file::text(&path, MAX_TABLE) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => continue,
-            Err(cause) => return Err(SocketsError::Unreadable { path, cause }),
+            Err(error) if error.is_missing() && !required => continue,
+            Err(error) => {
+                return Err(SocketsError::Unreadable {
+                    path,
+                    cause: error.into(),
+                });
+            }
         };
         for line in text.lines().skip(1).filter(|line| !line.trim().is_empty()) {
             match entry(line, transport) {

@@ -5,16 +5,17 @@
 //! its name and tag, which is the reference that a stack uses once its
 //! `imageArchive` is set. The digest of an index doesn't survive any archive.
 
-use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use aistack_host::file;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::archive::{self, ArchiveError, Checked};
 use crate::error::BundleError;
 use crate::skopeo::Skopeo;
 use crate::{Image, mib};
@@ -79,9 +80,7 @@ impl Bundle {
             path: path.clone(),
             why,
         };
-        let mut text = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(MAX_LIST).read_to_end(&mut text))
+        let text = file::read(&path, MAX_LIST)
             .map_err(|cause| failed(format!("it cannot be read: {cause}")))?;
         Self::parse(directory, &text)
     }
@@ -133,26 +132,22 @@ impl Bundle {
         self.directory.join(&archive.file)
     }
 
-    /// Whether an archive is what the list says, by reading it.
+    /// Looks into an archive, which must be what the list says and bring the image that it
+    /// is for, and no other.
     ///
     /// # Errors
-    /// When it can't be read or has another hash.
-    pub fn verify(&self, archive: &Archive) -> Result<(), BundleError> {
-        let path = self.path(archive);
-        let (seen, _) = sha256(&path).map_err(|cause| BundleError::Io {
-            what: "read",
-            path: path.clone(),
-            cause,
-        })?;
-        if seen == archive.sha256 {
-            Ok(())
-        } else {
-            Err(BundleError::Mismatch {
-                path,
-                expected: archive.sha256.clone(),
-                seen,
-            })
-        }
+    /// When it can't be read, has another hash, or brings other images.
+    pub fn check(&self, archive: &Archive) -> Result<Checked, ArchiveError> {
+        archive::check(
+            &self.path(archive),
+            &archive.reference,
+            Some(&archive.sha256),
+        )
+    }
+
+    /// Whether an archive is what the list says, by reading it.
+    fn verify(&self, archive: &Archive) -> bool {
+        sha256(&self.path(archive)).is_ok_and(|(seen, _)| seen == archive.sha256)
     }
 
     fn write(&self) -> Result<(), BundleError> {
@@ -297,7 +292,9 @@ impl<'a> Bundler<'a> {
                 && known.reference == image.tagged()
                 && known.architecture == self.architecture
         })?;
-        self.bundle.verify(known).ok()?;
+        if !self.bundle.verify(known) {
+            return None;
+        }
         Some(known.clone())
     }
 
@@ -357,17 +354,10 @@ impl<'a> Bundler<'a> {
 
 /// The hash of a file and its length in bytes.
 fn sha256(path: &Path) -> io::Result<(String, u64)> {
-    let mut file = File::open(path)?;
+    let mut file = file::open(path)?;
     let mut digest = Sha256::new();
     let bytes = io::copy(&mut file, &mut digest)?;
-    let text = digest
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String doesn't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+    let text = crate::hex(digest);
     Ok((text, bytes))
 }
 

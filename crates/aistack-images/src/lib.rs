@@ -4,6 +4,7 @@
 //! `skopeo`. [`Contract`] is what upstream's image is said to be. [`Bundler`] writes archives of images into a folder with a
 //! `bundle.json`, which [`Bundle`] reads on the other machine.
 
+mod archive;
 mod bundle;
 mod config;
 mod contract;
@@ -13,6 +14,7 @@ mod lock;
 mod manifest;
 mod skopeo;
 
+pub use archive::{ArchiveError, Checked, check};
 pub use bundle::{ARCHIVES, Archive, Bundle, Bundler, Made};
 pub use config::{Config, Difference};
 pub use contract::{Contract, Pid1};
@@ -65,6 +67,17 @@ pub fn architecture() -> &'static str {
         "loongarch64" => "loong64",
         other => other,
     }
+}
+
+/// A digest as lower-case hexadecimal digits.
+fn hex(digest: sha2::Sha256) -> String {
+    use std::fmt::Write as _;
+    let bytes = sha2::Digest::finalize(digest);
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String doesn't fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Bytes as whole MiB, rounded up, for messages.

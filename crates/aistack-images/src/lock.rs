@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
+use aistack_host::file;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::ser::SerializeMap as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -34,15 +35,18 @@ pub struct Lock {
     entries: Vec<(String, Entry)>,
 }
 
+/// The largest lock that is read, in bytes; a real one has some kilobytes.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;
+
 impl Lock {
     /// Reads a lock.
     ///
     /// # Errors
     /// When the file can't be read or isn't a lock.
     pub fn read(path: &Path) -> Result<Self, LockError> {
-        let text = fs::read(path).map_err(|cause| LockError::Unreadable {
+        let text = file::read(path, MAX_BYTES).map_err(|cause| LockError::Unreadable {
             path: path.to_owned(),
-            cause,
+            cause: cause.into(),
         })?;
         Self::parse(path, &text)
     }

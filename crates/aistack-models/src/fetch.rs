@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::{directory, secret, trusted, users};
+use aistack_host::{directory, secret, trusted};
 use aistack_stack::Model;
 
 use crate::curl::{Curl, Request, Verdict};
@@ -71,10 +71,7 @@ pub fn fetch(
     // take the model, and hide it when the disk comes.
     directory::examine(folder, None)
         .map_err(|error| FetchError::Folder(error, model.option.clone()))?;
-    if users::effective_uid() == 0 {
-        trusted::directory(folder)
-            .map_err(|error| FetchError::Unsafe(error, model.option.clone()))?;
-    }
+    trusted::check(folder).map_err(|error| FetchError::Unsafe(error, model.option.clone()))?;
     let path = partial_path(name, model);
     let partial = Partial::lock(&path, settings.patience, &mut |holder| {
         say(&format!("{name}: {holder} fetches it; waiting for that"));

@@ -2,17 +2,32 @@
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use aistack_host::command::below;
-use aistack_host::users;
+use aistack_host::file;
+use aistack_host::users::{self, User};
 use serde::Serialize;
 
 use crate::cgroup::{self, Engine, Manager, Place};
 use crate::holders::{self, Holders};
 use crate::socket::Socket;
+
+/// How long the files and processes of other accounts are waited for, all together.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// The largest `/proc/PID/cmdline` that is read, in bytes: more than the kernel takes
+/// for a program's arguments (execve(2): 6 MiB).
+const MAX_ARGUMENTS: u64 = 8 * 1024 * 1024;
+/// The largest of `/proc`'s small files that is read, in bytes.
+const MAX_STATUS: u64 = 64 * 1024;
+/// The largest `/proc/net/unix` that is read, in bytes.
+const MAX_SOCKETS: u64 = 64 * 1024 * 1024;
+/// The largest `config.json` of a container that is read, in bytes.
+const MAX_CONFIG: u64 = 4 * 1024 * 1024;
+/// The largest `containers.json` that is read, in bytes; an entry has about 1 KiB.
+const MAX_CONTAINERS: u64 = 16 * 1024 * 1024;
 
 /// Who holds a socket, as far as it could be seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,6 +45,12 @@ pub struct Owner {
     pub unit: Option<String>,
     /// The container that the socket belongs to or forwards to.
     pub container: Option<Container>,
+    /// The user id that the container is proved to belong to: by the control group that
+    /// it is in, or by the user ids of both the socket and the process that serves it.
+    /// A container's name alone proves nothing, since a process can be given any
+    /// arguments.
+    #[serde(skip)]
+    pub account: Option<u32>,
     /// How much was seen.
     pub seen: Seen,
 }
@@ -125,6 +146,8 @@ impl Forwarder {
 /// One running conmon and the container that it keeps.
 #[derive(Debug)]
 struct Monitor {
+    /// The user id that it runs as.
+    uid: Option<u32>,
     id: String,
     name: Option<String>,
     /// The container's directory with its `config.json`.
@@ -144,7 +167,10 @@ pub struct Resolver<'a> {
     monitors: OnceCell<Vec<Monitor>>,
     unix_paths: OnceCell<HashMap<u64, String>>,
     groups: OnceCell<HashMap<u64, String>>,
-    names: BTreeMap<PathBuf, HashMap<String, String>>,
+    names: BTreeMap<(PathBuf, u32), HashMap<String, String>>,
+    accounts: OnceCell<Vec<User>>,
+    /// When other accounts' files and processes have been waited for long enough.
+    deadline: OnceCell<Instant>,
 }
 
 impl<'a> Resolver<'a> {
@@ -163,7 +189,24 @@ impl<'a> Resolver<'a> {
             unix_paths: OnceCell::new(),
             groups: OnceCell::new(),
             names: BTreeMap::new(),
+            accounts: OnceCell::new(),
+            deadline: OnceCell::new(),
         }
+    }
+
+    /// How long what another account controls may still take.
+    fn patience(&self) -> Duration {
+        self.deadline
+            .get_or_init(|| Instant::now() + PATIENCE)
+            .saturating_duration_since(Instant::now())
+            .min(PATIENCE / 3)
+    }
+
+    /// A file below a folder of the account `uid`, or of root.
+    fn foreign(&self, path: &Path, uid: u32, most: u64) -> Option<Vec<u8>> {
+        // In a captured tree the files are whoever's who captured it.
+        let owner = (self.root == Path::new("/")).then_some(uid);
+        file::read_foreign(self.root, path, owner, most, self.patience()).ok()
     }
 
     /// The owner of a socket.
@@ -175,11 +218,14 @@ impl<'a> Resolver<'a> {
             manager: None,
             unit: None,
             container: None,
+            account: None,
             seen: Seen::Hidden,
         };
+        let mut serving = None;
         let place = match self.main_process(self.holders.of(socket.inode)) {
             Some(pid) => {
                 let (process, place, container) = self.process(pid, socket.local);
+                serving = process.forwarder.then(|| self.uid(pid));
                 owner.process = Some(process);
                 owner.seen = Seen::Process;
                 owner.container = container;
@@ -205,6 +251,16 @@ impl<'a> Resolver<'a> {
                     Place::default()
                 }
             },
+        };
+        owner.account = match (serving, &place) {
+            (Some(uid), place) => uid.filter(|&uid| uid == socket.uid).filter(|&uid| {
+                // Only that account and root can put a process there.
+                match place.unit {
+                    Some((Manager::User(manager), _)) => uid == manager || uid == 0,
+                    _ => true,
+                }
+            }),
+            (None, place) => place.container.as_ref().map(|_| account_of(place)),
         };
         if let Some((manager, unit)) = place.unit {
             owner.manager = Some(manager);
@@ -244,7 +300,7 @@ impl<'a> Resolver<'a> {
         let bytes = if let Some(told) = self.holders.told(pid) {
             told.comm.as_ref()?
         } else {
-            read = fs::read(self.proc(pid, "comm")).ok()?;
+            read = file::read(&self.proc(pid, "comm"), MAX_STATUS).ok()?;
             &read
         };
         Some(aistack_text::field(
@@ -252,12 +308,34 @@ impl<'a> Resolver<'a> {
         ))
     }
 
+    /// The process's arguments. The kernel reads them from its memory, which another
+    /// account can keep from answering (userfaultfd(2), FUSE).
     fn arguments(&self, pid: u32) -> Vec<String> {
-        let bytes = fs::read(self.proc(pid, "cmdline")).unwrap_or_default();
+        let path = self.proc(pid, "cmdline");
+        let bytes = file::within(self.patience(), move || {
+            file::read(&path, MAX_ARGUMENTS).ok()
+        })
+        .flatten()
+        .unwrap_or_default();
         bytes
             .split(|&byte| byte == 0)
             .map(|argument| String::from_utf8_lossy(argument).into_owned())
             .collect()
+    }
+
+    /// The effective user id of a process, from `/proc/PID/status` (proc(5)): `Uid:` with
+    /// the real, effective, saved and file system's one. The owner of `/proc/PID` is root
+    /// also for a process of another account that is not dumpable.
+    fn uid(&self, pid: u32) -> Option<u32> {
+        let status = file::text(&self.proc(pid, "status"), MAX_STATUS).ok()?;
+        let mut ids = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Uid:"))?
+            .split_ascii_whitespace()
+            .map(|id| id.parse::<u32>().ok());
+        let (real, effective) = (ids.next()??, ids.next()??);
+        // A program with the set-user-id bit runs for the account that started it.
+        (real == effective).then_some(real)
     }
 
     fn place(&self, pid: u32) -> Place {
@@ -265,7 +343,7 @@ impl<'a> Resolver<'a> {
         let bytes = if let Some(told) = self.holders.told(pid) {
             told.cgroup.as_deref()
         } else {
-            read = fs::read(self.proc(pid, "cgroup")).ok();
+            read = file::read(&self.proc(pid, "cgroup"), MAX_STATUS).ok();
             read.as_deref()
         };
         bytes
@@ -305,7 +383,8 @@ impl<'a> Resolver<'a> {
     /// The container whose own processes are in this place.
     fn container_of(&mut self, place: &Place) -> Option<Container> {
         let (engine, id) = place.container.clone()?;
-        Some(self.named(engine, id, None, "its control group"))
+        let uid = account_of(place);
+        Some(self.named(engine, id, None, Some(uid), "its control group"))
     }
 
     /// The container that a forwarder serves.
@@ -317,11 +396,12 @@ impl<'a> Resolver<'a> {
         local: SocketAddr,
     ) -> Option<Container> {
         let arguments = self.arguments(pid);
+        let uid = self.uid(pid);
         let by_itself = match forwarder {
             Forwarder::Conmon => {
                 return match monitor(&arguments) {
                     Some((id, name, _)) => {
-                        Some(self.named(Engine::Podman, id, name, "conmon's arguments"))
+                        Some(self.named(Engine::Podman, id, name, uid, "conmon's arguments"))
                     }
                     None => self.container_of(place),
                 };
@@ -341,12 +421,13 @@ impl<'a> Resolver<'a> {
             Forwarder::RootlessPort => self
                 .control_socket(pid)
                 .map(|id| (id, None, "rootlessport's control socket")),
-            Forwarder::Pasta | Forwarder::Slirp => self.by_namespace(&arguments),
+            Forwarder::Pasta | Forwarder::Slirp => self.by_namespace(&arguments, uid),
         };
         let by_unit = || {
             let mut mates = self
                 .monitors()
                 .iter()
+                .filter(|monitor| monitor.uid == uid)
                 .filter(|monitor| place.unit.is_some() && monitor.place.unit == place.unit);
             // With more than one the unit doesn't tell.
             match (mates.next(), mates.next()) {
@@ -359,14 +440,15 @@ impl<'a> Resolver<'a> {
             }
         };
         let (id, name, known_by) = by_itself.or_else(by_unit)?;
-        Some(self.named(Engine::Podman, id, name, known_by))
+        Some(self.named(Engine::Podman, id, name, uid, known_by))
     }
 
     /// rootlessport listens for its container's networks at `…/rp/<container id>`; podman
     /// from 5.8 on names that folder by a descriptor (`/proc/self/fd/12`).
     fn control_socket(&self, pid: u32) -> Option<String> {
         let paths = self.unix_paths.get_or_init(|| {
-            let text = fs::read(below(self.root, Path::new("/proc/net/unix"))).unwrap_or_default();
+            let table = below(self.root, Path::new("/proc/net/unix"));
+            let text = file::read(&table, MAX_SOCKETS).unwrap_or_default();
             String::from_utf8_lossy(&text)
                 .lines()
                 .skip(1)
@@ -387,7 +469,11 @@ impl<'a> Resolver<'a> {
 
     /// pasta and slirp4netns are told the network namespace that they serve, and
     /// the container's `config.json` names the same.
-    fn by_namespace(&self, arguments: &[String]) -> Option<(String, Option<String>, &'static str)> {
+    fn by_namespace(
+        &self,
+        arguments: &[String],
+        uid: Option<u32>,
+    ) -> Option<(String, Option<String>, &'static str)> {
         let namespace = argument(arguments, &["--netns"])
             .or_else(|| {
                 arguments
@@ -396,13 +482,16 @@ impl<'a> Resolver<'a> {
                     .find(|argument| argument.contains("/netns/"))
             })
             .filter(|path| path.starts_with('/'))?;
-        let monitor = self.monitors().iter().find(|monitor| {
+        // Those of the same account alone: what the others' say is not theirs to say.
+        let mut mates = self.monitors().iter().filter(|monitor| monitor.uid == uid);
+        let monitor = mates.find(|monitor| {
             monitor
                 .bundle
                 .as_deref()
-                .and_then(|bundle| {
-                    let path = below(self.root, bundle).join("config.json");
-                    serde_json::from_slice::<serde_json::Value>(&fs::read(path).ok()?).ok()
+                .zip(monitor.uid)
+                .and_then(|(bundle, uid)| {
+                    let config = self.foreign(&bundle.join("config.json"), uid, MAX_CONFIG)?;
+                    serde_json::from_slice::<serde_json::Value>(&config).ok()
                 })
                 .is_some_and(|config| {
                     config
@@ -436,6 +525,7 @@ impl<'a> Resolver<'a> {
                 .filter_map(|&pid| {
                     let (id, name, bundle) = monitor(&self.arguments(pid))?;
                     Some(Monitor {
+                        uid: self.uid(pid),
                         id,
                         name,
                         bundle,
@@ -447,12 +537,13 @@ impl<'a> Resolver<'a> {
     }
 
     /// A container with its name: what is known already, else what its conmon was
-    /// told, else what podman's storage has.
+    /// told, else what podman's storage has. Only what the account `uid` says of it counts.
     fn named(
         &mut self,
         engine: Engine,
         id: String,
         name: Option<String>,
+        uid: Option<u32>,
         known_by: &str,
     ) -> Container {
         let mut known_by = known_by.to_owned();
@@ -463,14 +554,14 @@ impl<'a> Resolver<'a> {
             let (name, bundle) = self
                 .monitors()
                 .iter()
-                .find(|monitor| monitor.id == id)
+                .find(|monitor| monitor.id == id && monitor.uid == uid)
                 .map(|monitor| (monitor.name.clone(), monitor.bundle.clone()))
                 .unwrap_or_default();
             if name.is_some() {
                 known_by.push_str(", conmon's arguments");
                 return name;
             }
-            let name = self.stored_name(&id, bundle.as_deref());
+            let name = self.stored_name(&id, bundle.as_deref(), uid?);
             if name.is_some() {
                 known_by.push_str(", podman's containers.json");
             }
@@ -484,19 +575,23 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    /// The name in `<storage>/<driver>-containers/containers.json`.
-    fn stored_name(&mut self, id: &str, bundle: Option<&Path>) -> Option<String> {
+    /// The name in `<storage>/<driver>-containers/containers.json` of the account's podman.
+    fn stored_name(&mut self, id: &str, bundle: Option<&Path>, uid: u32) -> Option<String> {
         let mut lists = Vec::new();
         // <storage>/overlay-containers/<id>/userdata
         lists.extend(
             bundle.and_then(|bundle| Some(bundle.parent()?.parent()?.join("containers.json"))),
         );
-        let mut stores = vec![PathBuf::from("/var/lib/containers/storage")];
-        stores.extend(
-            homes(self.root)
-                .into_iter()
-                .map(|home| home.join(".local/share/containers/storage")),
-        );
+        let stores = if uid == 0 {
+            vec![PathBuf::from("/var/lib/containers/storage")]
+        } else {
+            let users = self.accounts.get_or_init(|| users::all(self.root));
+            users
+                .iter()
+                .filter(|user| user.uid == uid && user.home.is_absolute())
+                .map(|user| user.home.join(".local/share/containers/storage"))
+                .collect()
+        };
         for store in stores {
             lists.extend(
                 ["overlay", "btrfs", "zfs", "vfs"]
@@ -504,12 +599,13 @@ impl<'a> Resolver<'a> {
             );
         }
         lists.into_iter().find_map(|list| {
-            let root = self.root;
-            self.names
-                .entry(list)
-                .or_insert_with_key(|list| names_in(&below(root, list)).unwrap_or_default())
-                .get(id)
-                .cloned()
+            let key = (list, uid);
+            if !self.names.contains_key(&key) {
+                let text = self.foreign(&key.0, uid, MAX_CONTAINERS);
+                let names = text.and_then(|text| names_in(&text)).unwrap_or_default();
+                self.names.insert(key.clone(), names);
+            }
+            self.names.get(&key)?.get(id).cloned()
         })
     }
 
@@ -565,14 +661,15 @@ fn monitor(arguments: &[String]) -> Option<(String, Option<String>, Option<PathB
     ))
 }
 
-fn names_in(list: &Path) -> Option<HashMap<String, String>> {
+/// Names by id, from podman's `containers.json`.
+fn names_in(text: &[u8]) -> Option<HashMap<String, String>> {
     #[derive(serde::Deserialize)]
     struct Entry {
         id: String,
         #[serde(default)]
         names: Vec<String>,
     }
-    let entries: Vec<Entry> = serde_json::from_slice(&fs::read(list).ok()?).ok()?;
+    let entries: Vec<Entry> = serde_json::from_slice(text).ok()?;
     Some(
         entries
             .into_iter()
@@ -581,13 +678,11 @@ fn names_in(list: &Path) -> Option<HashMap<String, String>> {
     )
 }
 
-/// Homes of the people in `/etc/passwd`, and of root.
-fn homes(root: &Path) -> Vec<PathBuf> {
-    let passwd = fs::read(below(root, Path::new("/etc/passwd"))).unwrap_or_default();
-    String::from_utf8_lossy(&passwd)
-        .lines()
-        .filter_map(|line| line.split(':').nth(5))
-        .filter(|home| home.len() > 1 && home.starts_with('/'))
-        .map(PathBuf::from)
-        .collect()
+/// The account that a container's control group belongs to: nobody else, but root, can
+/// make groups there.
+fn account_of(place: &Place) -> u32 {
+    match place.unit {
+        Some((Manager::User(uid), _)) => uid,
+        _ => 0,
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
 
-use aistack_host::command::below;
+use aistack_host::address::{self, Fit};
 use aistack_host::sockets::{SocketsError, Transport};
 use aistack_host::users;
 use aistack_stack::{Protocol, Scope, Stack};
@@ -120,11 +120,10 @@ impl Declared {
             .as_ref()
             .is_some_and(|container| container.name.as_ref() == Some(&self.container))
             && match self.manager {
-                Some(Manager::User(uid)) => owner.uid == uid,
-                Some(Manager::System) => {
-                    owner.uid == 0 || !matches!(owner.manager, Some(Manager::User(_)))
-                }
-                None => true,
+                Some(Manager::User(uid)) => owner.account == Some(uid),
+                Some(Manager::System) => owner.account == Some(0),
+                // Whose it must be is not known, so nobody can prove to be it.
+                None => false,
             };
         by_unit || by_container
     }
@@ -144,16 +143,8 @@ fn manager(root: &Path, stack: &Stack) -> Option<Manager> {
     match (stack.scope, &stack.user) {
         (Scope::System, _) => Some(Manager::System),
         (Scope::User, None) => Some(Manager::User(users::effective_uid())),
-        (Scope::User, Some(name)) => uid_of(root, name).map(Manager::User),
+        (Scope::User, Some(name)) => users::uid_of(root, name).map(Manager::User),
     }
-}
-
-fn uid_of(root: &Path, name: &str) -> Option<u32> {
-    let passwd = std::fs::read(below(root, Path::new("/etc/passwd"))).ok()?;
-    String::from_utf8_lossy(&passwd).lines().find_map(|line| {
-        let mut fields = line.split(':');
-        (fields.next()? == name).then(|| fields.nth(1)?.parse().ok())?
-    })
 }
 
 /// How a declared port and what listens fit.
@@ -342,15 +333,18 @@ fn judge(found: &[(Socket, Owner)], declared: &[Declared]) -> Vec<Row> {
     let mut rows = Vec::new();
     for port in declared {
         let mut listens = false;
-        for &at in by_port
-            .get(&(port.transport(), port.port))
+        let numbers = by_port.get(&(port.transport(), port.port));
+        let on_port: Vec<(usize, &(Socket, Owner))> = numbers
             .into_iter()
             .flatten()
-        {
-            let Some((socket, owner)) = found.get(at) else {
-                continue;
-            };
-            let Some(verdict) = verdict(port, declared, socket, owner) else {
+            .filter_map(|&at| Some((at, found.get(at)?)))
+            .collect();
+        // Of a declared :: a socket on 0.0.0.0 is one half, when the other is there as well.
+        let whole = on_port.iter().any(|(_, (socket, owner))| {
+            port.is_of(owner) && socket.bound().fit(port.address) == Fit::AsDeclared
+        });
+        for (at, (socket, owner)) in on_port {
+            let Some(verdict) = verdict(port, declared, socket, owner, whole) else {
                 continue;
             };
             listens = true;
@@ -387,20 +381,23 @@ fn verdict(
     declared: &[Declared],
     socket: &Socket,
     owner: &Owner,
+    whole: bool,
 ) -> Option<Verdict> {
     if port.is_of(owner) {
-        if socket.is_as_declared(port.address) {
-            return Some(Verdict::Ours);
+        match socket.bound().fit(port.address) {
+            Fit::AsDeclared => return Some(Verdict::Ours),
+            Fit::Half if whole => return Some(Verdict::Ours),
+            _ => {}
         }
         // Another port of the same service may have this number and that address.
         let another = declared.iter().any(|other| {
             (&other.unit, other.manager, other.port, other.protocol)
                 == (&port.unit, port.manager, port.port, port.protocol)
-                && socket.is_as_declared(other.address)
+                && socket.bound().fit(other.address) == Fit::AsDeclared
         });
         return (!another).then_some(Verdict::WrongAddress);
     }
-    if !socket.meets(port.address) {
+    if !socket.bound().blocks(port.address) {
         return None;
     }
     let unseen = matches!(owner.seen, Seen::Hidden);
@@ -427,10 +424,9 @@ fn twice(declared: &[Declared]) -> Vec<Claim> {
     let mut pairs = Vec::new();
     for (at, one) in declared.iter().enumerate() {
         for other in declared.iter().skip(at + 1) {
-            let (a, b) = (one.address.to_canonical(), other.address.to_canonical());
             if (one.port, one.protocol) == (other.port, other.protocol)
                 && (&one.unit, one.manager) != (&other.unit, other.manager)
-                && (a.is_unspecified() || b.is_unspecified() || a == b)
+                && address::meet(one.address, other.address)
             {
                 pairs.push(Claim {
                     one: one.clone(),

@@ -80,6 +80,10 @@ impl Machine {
         let at = |file: &str| format!("proc/{pid}/{file}");
         self.write(&at("comm"), &[comm, b"\n"].concat());
         self.write(&at("cgroup"), format!("0::{cgroup}\n").as_bytes());
+        let user = cgroup.split_once("/user-").map(|(_, rest)| rest.split('.'));
+        let uid = user.and_then(|mut rest| rest.next()).unwrap_or("0");
+        let status = format!("Name:\tx\nUid:\t{uid}\t{uid}\t{uid}\t{uid}\n");
+        self.write(&at("status"), status.as_bytes());
         let line: String = arguments
             .iter()
             .map(|argument| format!("{argument}\0"))
@@ -338,6 +342,87 @@ fn rootlessport_listens_in(folder: &str) {
         "podman container webui (rootlessport[1200], user ai)"
     );
     assert!(owner.process.as_ref().unwrap().forwarder);
+}
+
+/// Eve (user id 1001) runs a program with conmon's name and arguments.
+#[test]
+fn another_account_is_never_taken_for_the_declared_service() {
+    let ours = stack("system", &[("qdrant", &[("127.0.0.1", 6333)])]);
+    let of_ai = stack("user", &[("qdrant", &[("127.0.0.1", 6333)])]);
+    let session = "/user.slice/user-1001.slice/session-3.scope";
+    let unit = "/user.slice/user-1001.slice/user@1001.service/app.slice/local-ai-qdrant.service";
+    let fake = conmon(
+        ID,
+        "local-ai-qdrant",
+        "/home/bob/overlay-containers/x/userdata",
+    );
+    for cgroup in [session, unit] {
+        let mut machine = Machine::new();
+        machine.socket("tcp", "127.0.0.1:6333", 1001, 41);
+        machine.process(900, b"conmon", cgroup, &fake, &[41]);
+        let survey = machine.survey(&[ours.clone(), of_ai.clone()]);
+        assert!(
+            survey
+                .rows
+                .iter()
+                .all(|row| row.verdict == Some(Verdict::Foreign)),
+            "{:#?}",
+            survey.rows
+        );
+    }
+    // The system's container has no name of its own: eve's conmon must not lend it one.
+    let mut machine = Machine::new();
+    machine.socket("tcp", "127.0.0.1:6333", 0, 41);
+    machine.process(900, b"conmon", session, &fake, &[]);
+    machine.process(
+        901,
+        b"conmon",
+        &format!("/machine.slice/libpod-conmon-{ID}.scope"),
+        &conmon(ID, "", "/x"),
+        &[41],
+    );
+    let survey = machine.survey(&[ours]);
+    assert_eq!(only(&survey).verdict, Some(Verdict::Foreign));
+}
+
+/// What a hostile account can lay where podman's list of containers is looked for.
+#[test]
+fn other_accounts_files_neither_hang_nor_fill_the_memory() {
+    let store = "home/ai/.local/share/containers/storage/overlay-containers";
+    let start = std::time::Instant::now();
+    for trap in ["pipe", "zero", "folder"] {
+        let mut machine = Machine::new();
+        machine.socket("tcp", "127.0.0.1:6333", 1000, 41);
+        let session = "/user.slice/user-1000.slice/session-3.scope";
+        let bundle = format!("/{store}/{ID}/userdata");
+        machine.process(900, b"conmon", session, &conmon(ID, "", &bundle), &[41]);
+        let list = machine.root().join(store).join("containers.json");
+        fs::create_dir_all(list.parent().unwrap()).unwrap();
+        match trap {
+            "pipe" => rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &list,
+                rustix::fs::FileType::Fifo,
+                rustix::fs::Mode::RWXU,
+                0,
+            )
+            .unwrap(),
+            "zero" => symlink("/dev/zero", &list).unwrap(),
+            _ => {
+                // A link above the file leads to a list that podman did not write.
+                machine.write(
+                    "elsewhere/containers.json",
+                    format!(r#"[{{"id": "{ID}", "names": ["led"]}}]"#).as_bytes(),
+                );
+                fs::remove_dir(list.parent().unwrap()).unwrap();
+                symlink(machine.root().join("elsewhere"), list.parent().unwrap()).unwrap();
+            }
+        }
+        let survey = machine.survey(&[]);
+        let owner = only(&survey).owner.as_ref().unwrap();
+        assert_eq!(owner.container.as_ref().unwrap().name, None, "{trap}");
+    }
+    assert!(start.elapsed() < std::time::Duration::from_secs(20));
 }
 
 #[test]

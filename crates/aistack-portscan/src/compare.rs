@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
+use aistack_host::address;
+
 use crate::paths;
 use crate::walk::{Enable, FileFacts, RawClaim, State, Strength};
 
@@ -220,7 +222,7 @@ fn clash(one: &RawClaim, other: &RawClaim) -> bool {
         return false;
     }
     match (one.ports.address, other.ports.address) {
-        (Some(a), Some(b)) => a == b,
+        (Some(a), Some(b)) => address::meet(a, b),
         // Most programs listen on loopback or on everything unless told.
         (Some(known), None) | (None, Some(known)) => known == IpAddr::from([127, 0, 0, 1]),
         (None, None) => true,

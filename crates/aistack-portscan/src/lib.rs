@@ -17,10 +17,12 @@ mod workers;
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
+use aistack_host::file::{self, ReadError};
 use ignore::{WalkBuilder, WalkState};
 use rnix::TextSize;
 use serde::Serialize;
@@ -40,6 +42,9 @@ const STACK: usize = 256 * 1024 * 1024;
 /// How long one file may take. The largest that is read takes a fraction of a second;
 /// but the parser's time grows with the square of some texts that no one writes.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long all files together may take; a tree of 40,000 takes a few seconds.
+const TOTAL: Duration = Duration::from_mins(1);
 
 /// Folders whose files are about no host: they are parsed and not compared.
 const ASIDE: [&str; 8] = [
@@ -156,14 +161,19 @@ pub struct Problem {
 /// # Errors
 /// When the folder can't be listed or no file in it could be read and parsed.
 pub fn scan(directory: &Path) -> Result<Report, ScanError> {
-    scan_within(directory, PATIENCE)
+    scan_within(directory, PATIENCE, TOTAL)
 }
 
-/// The same with another limit for each file; what takes longer is a [`Problem`].
+/// The same with other limits for each file and for all of them; what takes longer is a
+/// [`Problem`].
 ///
 /// # Errors
 /// As [`scan`].
-pub fn scan_within(directory: &Path, patience: Duration) -> Result<Report, ScanError> {
+pub fn scan_within(
+    directory: &Path,
+    patience: Duration,
+    total: Duration,
+) -> Result<Report, ScanError> {
     let unreadable = |cause| ScanError::Unreadable {
         path: directory.to_owned(),
         cause,
@@ -171,8 +181,10 @@ pub fn scan_within(directory: &Path, patience: Duration) -> Result<Report, ScanE
     if !fs::metadata(directory).map_err(unreadable)?.is_dir() {
         return Err(unreadable(io::Error::from(io::ErrorKind::NotADirectory)));
     }
-    let (paths, mut problems) = list(directory);
-    let read = workers::all(&paths, patience, read).map_err(ScanError::Threads)?;
+    let start = Instant::now();
+    let (paths, mut problems) = list(directory, start + total);
+    let left = total.saturating_sub(start.elapsed());
+    let read = workers::all(&paths, patience, left, read).map_err(ScanError::Threads)?;
     let mut files = Vec::new();
     for (path, end) in paths.into_iter().zip(read) {
         let below = path.strip_prefix(directory).unwrap_or(&path).to_owned();
@@ -185,6 +197,10 @@ pub fn scan_within(directory: &Path, patience: Duration) -> Result<Report, ScanE
             End::Late => Err(fault(format!(
                 "was given up on after {} s; a file that people write takes far less",
                 patience.as_secs()
+            ))),
+            End::Unread => Err(fault(format!(
+                "was not read: the scan ended at its limit of {} s",
+                total.as_secs()
             ))),
             End::Panicked => Err(fault(
                 "cannot be parsed: the parser failed on it".to_owned(),
@@ -205,16 +221,82 @@ pub fn scan_within(directory: &Path, patience: Duration) -> Result<Report, ScanE
     Ok(report(files, problems))
 }
 
+/// The files with patterns that the walk reads in each folder, by itself and whole.
+const PATTERNS: [&str; 2] = [".gitignore", ".ignore"];
+/// The largest file of patterns that is read, in bytes.
+const MAX_PATTERNS: u64 = 1024 * 1024;
+
+/// A file of patterns that would hang the walk or fill the memory: a pipe, a device, or
+/// one that is too large.
+fn odd_patterns(folder: &Path) -> Option<PathBuf> {
+    PATTERNS
+        .iter()
+        .map(|name| folder.join(name))
+        .find(|path| match fs::metadata(path) {
+            // A folder of that name can't be read, and does no harm.
+            Ok(data) => !(data.is_dir() || (data.is_file() && data.len() <= MAX_PATTERNS)),
+            Err(_) => false,
+        })
+}
+
 /// Every `.nix` file, in order, and what could not be listed.
-fn list(directory: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
+fn list(directory: &Path, deadline: Instant) -> (Vec<PathBuf>, Vec<Problem>) {
+    let problem = |file: PathBuf, message: String| Problem {
+        file,
+        line: None,
+        column: None,
+        message,
+    };
+    let passed_over = |file: &Path| {
+        problem(
+            file.strip_prefix(directory).unwrap_or(file).to_owned(),
+            format!(
+                "is not a regular file of at most {} MiB, so its folder was not scanned",
+                MAX_PATTERNS / 1024 / 1024
+            ),
+        )
+    };
+    if let Some(odd) = odd_patterns(directory) {
+        return (Vec::new(), vec![passed_over(&odd)]);
+    }
+    // The folders above have patterns too, and may be anybody's.
+    let whole = directory.canonicalize();
+    let odd_above = whole
+        .iter()
+        .flat_map(|path| path.ancestors().skip(1))
+        .find_map(odd_patterns);
+    let parents = whole.is_ok() && odd_above.is_none();
     let (sender, receiver) = std::sync::mpsc::channel();
+    let odd = Arc::new(Mutex::new(Vec::new()));
+    let odd_ones = Arc::clone(&odd);
     WalkBuilder::new(directory)
         // A tree that isn't a repository may have a .gitignore all the same.
         .require_git(false)
+        // The crate reads the files above also where it needs them for nothing, unless
+        // no file of patterns is wanted at all.
+        .parents(parents)
+        .git_ignore(parents)
+        .ignore(parents)
+        // .git may be a file that names any other to be read.
+        .git_exclude(false)
+        .git_global(false)
+        .filter_entry(move |entry| {
+            if entry.file_type().is_some_and(|kind| kind.is_dir())
+                && let Some(path) = odd_patterns(entry.path())
+            {
+                let mut odd = odd_ones.lock().unwrap_or_else(PoisonError::into_inner);
+                odd.push(path);
+                return false;
+            }
+            true
+        })
         .build_parallel()
         .run(|| {
             let sender = sender.clone();
             Box::new(move |entry| {
+                if Instant::now() > deadline {
+                    return WalkState::Quit;
+                }
                 let found = match entry {
                     Ok(entry) => {
                         let is_nix = entry.path().extension().is_some_and(|end| end == "nix")
@@ -243,6 +325,23 @@ fn list(directory: &Path) -> (Vec<PathBuf>, Vec<Problem>) {
             Err(problem) => problems.push(problem),
         }
     }
+    if Instant::now() > deadline {
+        problems.push(problem(
+            PathBuf::new(),
+            "the folder was not listed to its end: the scan's limit of time was over".to_owned(),
+        ));
+    }
+    problems.extend(odd_above.map(|path| {
+        problem(
+            path,
+            format!(
+                "is not a regular file of at most {} MiB, so no patterns were followed",
+                MAX_PATTERNS / 1024 / 1024
+            ),
+        )
+    }));
+    let odd = odd.lock().unwrap_or_else(PoisonError::into_inner);
+    problems.extend(odd.iter().map(|path| passed_over(path)));
     paths.sort_unstable();
     (paths, problems)
 }
@@ -268,17 +367,15 @@ fn read(path: &Path) -> Result<(String, FileFacts), Fault> {
         place: None,
         message,
     };
-    let unreadable = |error: io::Error| fault(format!("cannot be read: {error}"));
-    let mut bytes = Vec::new();
-    fs::File::open(path)
-        .and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(fault(format!(
-            "is larger than {} MiB, so it is no configuration",
-            LARGEST / 1024 / 1024
-        )));
-    }
+    let bytes = file::read(path, LARGEST).map_err(|error| {
+        fault(match error {
+            ReadError::TooLong(most) => format!(
+                "is larger than {} MiB, so it is no configuration",
+                most / 1024 / 1024
+            ),
+            other => format!("cannot be read: {other}"),
+        })
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| fault("is not UTF-8".to_owned()))?;
     let facts = parse(&text)?;
     // Only claims need the text again, for their lines.

@@ -1,7 +1,7 @@
 //! One job for each file, on all processors, with a limit for each.
 //!
-//! A job that takes too long can't be stopped. It is given up on: its thread is left to
-//! itself, until the process ends, and another takes its place for the other jobs.
+//! A job that takes too long can't be stopped. It is given up on: its thread ends with that
+//! job, and another takes its place for the other jobs.
 
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
@@ -20,6 +20,8 @@ pub(crate) enum End<T> {
     Done(T),
     /// It was not done within the limit.
     Late,
+    /// The limit for all of them was over before it began.
+    Unread,
     Panicked,
 }
 
@@ -33,13 +35,15 @@ struct Shared<T, F> {
     results: Sender<(usize, End<T>)>,
 }
 
-/// Does the job for every path; the ends are in the paths' order.
+/// Does the job for every path; the ends are in the paths' order. `limit` is for each
+/// job, `total` for all of them: what has not begun by then is not begun.
 ///
 /// # Errors
 /// When no thread can be started.
 pub(crate) fn all<T: Send + 'static>(
     paths: &[PathBuf],
     limit: Duration,
+    total: Duration,
     job: impl Fn(&Path) -> T + Send + Sync + 'static,
 ) -> io::Result<Vec<End<T>>> {
     let (results, ends) = mpsc::channel();
@@ -65,7 +69,16 @@ pub(crate) fn all<T: Send + 'static>(
         _ => 0,
     };
     let look = (limit / 2).min(Duration::from_millis(100));
+    let begun = Instant::now();
     while left > 0 {
+        if begun.elapsed() > total {
+            // Each thread ends after its job.
+            shared.next.store(paths.len(), Ordering::Relaxed);
+            for at in overdue(&shared, Duration::ZERO) {
+                record(at, End::Late);
+            }
+            break;
+        }
         match ends.recv_timeout(look) {
             Ok((at, end)) => left -= record(at, end),
             // There is always a sender: `shared` has one.
@@ -77,7 +90,10 @@ pub(crate) fn all<T: Send + 'static>(
             }
         }
     }
-    Ok(done.into_iter().flatten().collect())
+    Ok(done
+        .into_iter()
+        .map(|end| end.unwrap_or(End::Unread))
+        .collect())
 }
 
 /// The jobs that have been under way for too long; each is named once.
@@ -103,23 +119,24 @@ where
         busy.len() - 1
     };
     let run = move || {
+        // What was noted before.
         let note = |what: Option<(usize, Instant)>| {
             let mut busy = shared.busy.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(place) = busy.get_mut(slot) {
-                *place = what;
-            }
+            busy.get_mut(slot)
+                .and_then(|place| std::mem::replace(place, what))
         };
         loop {
             let at = shared.next.fetch_add(1, Ordering::Relaxed);
             let Some(path) = shared.paths.get(at) else {
                 return;
             };
-            note(Some((at, Instant::now())));
+            let _ = note(Some((at, Instant::now())));
             let end = panic::catch_unwind(AssertUnwindSafe(|| (shared.job)(path)))
                 .map_or(End::Panicked, End::Done);
-            note(None);
-            // Nobody listens any more when the others are done and this was given up on.
-            if shared.results.send((at, end)).is_err() {
+            // A thread that was given up on has been replaced, and ends here.
+            let given_up = note(None).is_none();
+            // Nobody listens any more when the others are done.
+            if given_up || shared.results.send((at, end)).is_err() {
                 return;
             }
         }
@@ -153,12 +170,19 @@ mod tests {
         let threads = thread::available_parallelism().map_or(1, usize::from);
         let mut names = vec!["slow"; threads + 1];
         names.extend(["a", "bad", "b", "slow", "c"]);
-        let ends = all(&paths(&names), Duration::from_millis(300), job).unwrap_or_default();
+        let ends = all(
+            &paths(&names),
+            Duration::from_millis(300),
+            Duration::from_secs(60),
+            job,
+        )
+        .unwrap_or_default();
         let told: Vec<String> = ends
             .into_iter()
             .map(|end| match end {
                 End::Done(name) => name,
                 End::Late => "late".to_owned(),
+                End::Unread => "unread".to_owned(),
                 End::Panicked => "panicked".to_owned(),
             })
             .collect();
@@ -169,6 +193,31 @@ mod tests {
 
     #[test]
     fn nothing_to_do() {
-        assert!(all(&[], Duration::from_secs(1), job).is_ok_and(|ends| ends.is_empty()));
+        let second = Duration::from_secs(1);
+        assert!(all(&[], second, second, job).is_ok_and(|ends| ends.is_empty()));
+    }
+
+    #[test]
+    fn all_of_them_have_a_limit_and_threads_that_were_given_up_on_end() {
+        static ENDED: AtomicUsize = AtomicUsize::new(0);
+        static BEGUN: AtomicUsize = AtomicUsize::new(0);
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let names = vec!["slow"; threads + 20];
+        let slow = |_: &Path| {
+            BEGUN.fetch_add(1, Ordering::Relaxed);
+            thread::sleep(Duration::from_millis(1500));
+            ENDED.fetch_add(1, Ordering::Relaxed);
+        };
+        let start = Instant::now();
+        let limit = Duration::from_millis(300);
+        let ends = all(&paths(&names), limit, 2 * limit, slow).unwrap_or_default();
+        assert!(start.elapsed() < Duration::from_millis(1500));
+        assert_eq!(ends.len(), names.len());
+        let unread = ends.iter().filter(|end| matches!(end, End::Unread)).count();
+        assert!(unread > 0 && ends.iter().any(|end| matches!(end, End::Late)));
+        thread::sleep(Duration::from_millis(2500));
+        let begun = BEGUN.load(Ordering::Relaxed);
+        assert_eq!(begun, ENDED.load(Ordering::Relaxed));
+        assert_eq!(begun + unread, names.len(), "no job begins after the limit");
     }
 }

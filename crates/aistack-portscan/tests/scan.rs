@@ -16,7 +16,11 @@ fn tree(files: &[(&str, &str)]) -> Result<Report, ScanError> {
         fs::write(path, text).unwrap();
     }
     // Whatever else the machine does meanwhile: only one test is about the limit.
-    scan_within(directory.path(), Duration::from_hours(1))
+    scan_within(
+        directory.path(),
+        Duration::from_hours(1),
+        Duration::from_hours(1),
+    )
 }
 
 /// The options that each duplicate names, with its port.
@@ -437,7 +441,12 @@ fn a_file_that_takes_the_parser_for_ever_is_given_up_on() {
     for name in ["a.nix", "z.nix"] {
         fs::write(directory.path().join(name), good).unwrap();
     }
-    let report = scan_within(directory.path(), Duration::from_secs(3)).unwrap();
+    let report = scan_within(
+        directory.path(),
+        Duration::from_secs(3),
+        Duration::from_mins(5),
+    )
+    .unwrap();
     assert_eq!((report.files, report.duplicates.len()), (2, 2));
     let [problem] = &report.problems[..] else {
         panic!("{:?}", report.problems);
@@ -511,4 +520,52 @@ mod arbitrary {
             drop(super::tree(&[("a.nix", &text), ("b.nix", "{ }")]).unwrap());
         }
     }
+}
+
+#[test]
+fn patterns_that_never_end_are_named_and_nothing_hangs() {
+    use std::os::unix::fs::symlink;
+    let start = std::time::Instant::now();
+    for (trap, name) in [
+        ("zero", ".gitignore"),
+        ("pipe", ".gitignore"),
+        ("pipe", ".ignore"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::create_dir_all(at("good")).unwrap();
+        fs::create_dir_all(at("trap/below")).unwrap();
+        fs::write(
+            at("good/a.nix"),
+            "{ services.redis.servers.x.port = 6379; }",
+        )
+        .unwrap();
+        fs::write(at("good/.gitignore"), "b.nix\n").unwrap();
+        fs::write(at("good/b.nix"), "{ services.grafana.port = 6379; }").unwrap();
+        fs::write(at("trap/below/c.nix"), "{ }").unwrap();
+        let patterns = at("trap").join(name);
+        if trap == "zero" {
+            symlink("/dev/zero", &patterns).unwrap();
+        } else {
+            let made = std::process::Command::new("mkfifo").arg(&patterns).status();
+            assert!(made.unwrap().success());
+        }
+        let report = scan(directory.path()).unwrap();
+        assert_eq!(report.files, 1, "{trap}: {report:?}");
+        assert_eq!(report.problems.len(), 1, "{trap}: {report:?}");
+        assert!(report.problems[0].file.ends_with(name), "{report:?}");
+
+        // The folder that was named, and one above it.
+        let error = scan(&at("trap")).unwrap_err();
+        assert!(matches!(error, ScanError::Nothing { .. }), "{error}");
+        assert_eq!(scan(&at("trap/below")).unwrap().files, 1);
+        // A file named .git would have another one be read, wherever it is.
+        fs::write(at("good/.git"), format!("gitdir: {}", at("trap").display())).unwrap();
+        let made = std::process::Command::new("mkfifo")
+            .arg(at("trap/commondir"))
+            .status();
+        assert!(made.unwrap().success());
+        assert_eq!(scan(&at("good")).unwrap().files, 1);
+    }
+    assert!(start.elapsed() < Duration::from_secs(30));
 }

@@ -40,7 +40,7 @@ impl Installation {
     #[must_use]
     pub fn here(root: &Path) -> Self {
         let read = |path: &str| {
-            std::fs::read_to_string(root.join(path))
+            aistack_host::file::text(&root.join(path), MAX_BYTES)
                 .map(|text| text.trim().to_owned())
                 .unwrap_or_default()
         };

@@ -6,8 +6,11 @@ use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use aistack_host::users;
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation, accessat, flock};
+use aistack_host::{lock, users};
+use rustix::fs::{
+    Access, AtFlags, CWD, FlockOperation, Mode, OFlags, accessat, fchmod, flock, fstat, openat,
+};
+use rustix::io::Errno;
 
 use crate::check::Check;
 use crate::claim::{self, Claim, ClaimError, Installation};
@@ -83,10 +86,16 @@ pub enum DirectoriesError {
         option: &'static str,
     },
     /// Another run is at work.
-    #[error("{} is being prepared by another `aistack prep`: wait until it has ended", path.display())]
+    #[error(
+        "{} is being prepared by another `aistack prep`: {holder} has it locked; wait until it \
+         has ended",
+        path.display()
+    )]
     Busy {
         /// The data folder.
         path: PathBuf,
+        /// The process that has the lock.
+        holder: String,
     },
     /// There is nothing to share.
     #[error("{} is not there, so there is nothing to share: is its disk mounted?", path.display())]
@@ -110,6 +119,9 @@ pub fn prepare(
     share: Share,
     now: &str,
 ) -> Result<Vec<Check>, DirectoriesError> {
+    // Before anything is looked at: what is below could be led elsewhere at any time.
+    file::check_path(&plan.data_root)?;
+    file::check_path(&plan.config_root)?;
     let mut made = Vec::new();
     let checks = make_all(plan, root, share, now, &mut made);
     if checks.is_err() {
@@ -177,7 +189,7 @@ fn make_all(
             is_directory(&data.join(folder), DATA)?;
         }
         checks.extend(make(data, made)?);
-        let _lock = lock(data)?;
+        let _lock = lock_folder(data)?;
         if claim::take(data, &here, share == Share::TakeOver, now)? {
             // One that was taken over stays so.
             made.extend(claim.is_none().then(|| data.join(claim::FILE)));
@@ -222,11 +234,12 @@ fn write_new(
 }
 
 /// Held as long as the value lives: one run at a time.
-fn lock(folder: &Path) -> Result<File, DirectoriesError> {
+fn lock_folder(folder: &Path) -> Result<File, DirectoriesError> {
     let file = File::open(folder).map_err(|cause| FileError::new("opened", folder, cause))?;
     match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(DirectoriesError::Busy {
+        Err(Errno::WOULDBLOCK) => Err(DirectoriesError::Busy {
             path: folder.to_owned(),
+            holder: lock::holder(&file),
         }),
         // On a file system without locks the writer's name is the only one.
         _ => Ok(file),
@@ -235,6 +248,8 @@ fn lock(folder: &Path) -> Result<File, DirectoriesError> {
 
 /// Whether it is there.
 fn is_directory(path: &Path, option: &'static str) -> Result<bool, DirectoriesError> {
+    let above = path.parent().unwrap_or(Path::new("/"));
+    file::check_path(above)?;
     match fs::metadata(path) {
         Ok(data) if data.is_dir() => Ok(true),
         Ok(_) => Err(DirectoriesError::NoDirectory {
@@ -285,23 +300,37 @@ fn make(path: &Path, made: &mut Vec<PathBuf>) -> Result<Option<Check>, Directori
 /// and stays as it is.
 fn close_folder(path: &Path) -> Result<Option<Check>, DirectoriesError> {
     let shown = path.display();
-    let data = fs::metadata(path).map_err(|cause| FileError::new("looked at", path, cause))?;
-    let mode = data.mode() & 0o7777;
-    if data.uid() != users::effective_uid() {
+    // The open folder is what is closed, whatever is at its path by then.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = match openat(CWD, path, flags | OFlags::PATH, Mode::empty()) {
+        Ok(folder) => folder,
+        // A link that this account laid (root's are followed when the path is checked).
+        Err(Errno::LOOP | Errno::NOTDIR) if path.is_symlink() => {
+            return Ok(Some(Check::info(
+                "directory",
+                format!("{shown} is a link, and what it leads to was left as it is"),
+            )));
+        }
+        Err(errno) => return Err(FileError::new("opened", path, errno.into()).into()),
+    };
+    let data = fstat(&folder).map_err(|errno| FileError::new("looked at", path, errno.into()))?;
+    let mode = data.st_mode & 0o7777;
+    if data.st_uid != users::effective_uid() {
         return Ok(Some(Check::info(
             "directory",
             format!(
                 "{shown} belongs to user id {}, as a container's folder does, and was left as \
                  it is, mode {mode:04o}",
-                data.uid()
+                data.st_uid
             ),
         )));
     }
     if !is_open(mode) {
         return Ok(None);
     }
-    fs::set_permissions(path, Permissions::from_mode(0o700))
-        .map_err(|cause| FileError::new("closed to others", path, cause))?;
+    openat(&folder, ".", flags | OFlags::RDONLY, Mode::empty())
+        .and_then(|folder| fchmod(folder, Mode::RWXU))
+        .map_err(|errno| FileError::new("closed to others", path, errno.into()))?;
     Ok(Some(Check::ok(
         "directory",
         format!("closed {shown} to others: mode 0700, was {mode:04o}"),
@@ -310,7 +339,9 @@ fn close_folder(path: &Path) -> Result<Option<Check>, DirectoriesError> {
 
 /// Closes a file of ours to others; a link is its target's owner's affair.
 fn close(path: &Path) -> Option<Check> {
-    let data = path.symlink_metadata().ok()?;
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(openat(CWD, path, flags | OFlags::RDONLY, Mode::empty()).ok()?);
+    let data = file.metadata().ok()?;
     let mode = data.mode() & 0o7777;
     if !data.is_file() || !is_open(mode) {
         return None;
@@ -324,7 +355,7 @@ fn close(path: &Path) -> Option<Check> {
                 data.uid()
             ),
         )
-    } else if let Err(error) = fs::set_permissions(path, Permissions::from_mode(0o600)) {
+    } else if let Err(error) = file.set_permissions(Permissions::from_mode(0o600)) {
         Check::not_ok(
             "config",
             format!("{shown} has mode {mode:04o} and cannot be closed to others: {error}"),

@@ -1,10 +1,12 @@
 //! Small files, written whole or not at all.
 
 use std::fs::{self, DirBuilder, File, Permissions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use aistack_host::file;
+use aistack_host::trusted::{self, TrustError};
 use tempfile::NamedTempFile;
 
 /// Why a file could not be read or written.
@@ -25,6 +27,25 @@ impl FileError {
             path: path.to_owned(),
             cause,
         }
+    }
+}
+
+/// Refuses, for root, a folder that another account could lead elsewhere: root must not
+/// make, write or close anything through a link of somebody else. Other accounts can harm
+/// themselves alone.
+///
+/// # Errors
+/// When root runs this, and a component of the path belongs to another account or can be
+/// written to by one.
+pub fn check_path(folder: &Path) -> Result<(), FileError> {
+    match trusted::check(folder) {
+        // The one who needs a folder there says more of it.
+        Ok(()) | Err(TrustError::NoDirectory { .. }) => Ok(()),
+        Err(error) => Err(FileError::new(
+            "used by root",
+            folder,
+            io::Error::other(error),
+        )),
     }
 }
 
@@ -76,6 +97,7 @@ pub fn write_new(path: &Path, text: &[u8]) -> Result<bool, FileError> {
 /// # Errors
 /// When it can't be made; everything is then as it was.
 pub fn make_folder(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    check_path(path)?;
     let mut missing: Vec<PathBuf> = path
         .ancestors()
         .take_while(|folder| {
@@ -127,25 +149,9 @@ fn parent(path: &Path) -> Result<(PathBuf, Vec<PathBuf>), FileError> {
 /// # Errors
 /// When it can't be read, is no regular file, or has more than `most` bytes.
 pub fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, FileError> {
-    let failed = |cause| FileError::new("read", path, cause);
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-        // A pipe in its place would hang the program.
-        Ok(data) if !data.is_file() => {
-            return Err(failed(io::Error::other("it is no regular file")));
-        }
-        Ok(_) => {}
+    match file::read(path, most) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(FileError::new("read", path, error.into())),
     }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(most + 1).read_to_end(&mut bytes))
-        .map_err(failed)?;
-    if bytes.len() as u64 > most {
-        return Err(failed(io::Error::other(format!(
-            "it has more than {} KiB",
-            most / 1024
-        ))));
-    }
-    Ok(Some(bytes))
 }

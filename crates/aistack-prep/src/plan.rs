@@ -1,11 +1,12 @@
 //! What is declared: `prep.json`, or the usual paths where there is none.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
+use aistack_host::file::{self, ReadError};
+use aistack_host::users;
 use aistack_stack::Scope;
 use serde::{Deserialize, Serialize};
 
@@ -153,10 +154,10 @@ impl Environment {
                 .filter(|path| !path.as_os_str().is_empty())
         };
         Self {
-            home: path("HOME"),
-            data_home: path("XDG_DATA_HOME"),
-            config_home: path("XDG_CONFIG_HOME"),
-            cache_home: path("XDG_CACHE_HOME"),
+            home: users::folder("HOME"),
+            data_home: users::folder("XDG_DATA_HOME"),
+            config_home: users::folder("XDG_CONFIG_HOME"),
+            cache_home: users::folder("XDG_CACHE_HOME"),
             data_root: path("AI_OPTIMIZER_DATA_ROOT"),
             config_root: path("AI_OPTIMIZER_CONFIG_ROOT"),
             expected_location: path("AI_OPTIMIZER_DIR"),
@@ -180,20 +181,16 @@ impl Plan {
             path: path.to_owned(),
             cause,
         };
-        let file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unreadable(error)),
+        let text = match file::read(path, MAX_BYTES) {
+            Ok(text) => text,
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(ReadError::TooLong(_)) => {
+                return Err(PlanError::TooLarge {
+                    path: path.to_owned(),
+                });
+            }
+            Err(error) => return Err(unreadable(error.into())),
         };
-        let mut text = Vec::new();
-        file.take(MAX_BYTES + 1)
-            .read_to_end(&mut text)
-            .map_err(unreadable)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(PlanError::TooLarge {
-                path: path.to_owned(),
-            });
-        }
         Self::parse(path, &text).map(Some)
     }
 

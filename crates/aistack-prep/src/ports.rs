@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use aistack_host::sockets::Transport;
+use aistack_host::users;
 use aistack_ports::{Seen, describe, holders_of};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +56,9 @@ pub fn look(plan: &Plan, root: &Path, ours: &[String]) -> (Vec<Port>, Vec<Check>
                             .as_ref()
                             .and_then(|container| container.name.as_ref())
                             .is_some_and(|name| ours.contains(name))
+                            // A name alone is anybody's to choose.
+                            && (owner.account == Some(0)
+                                || owner.account == Some(users::effective_uid()))
                     });
                     let words = Some(describe(owner));
                     if is_ours {

@@ -158,3 +158,53 @@ fn a_second_run_at_the_same_time_is_refused() {
         "{error}"
     );
 }
+
+/// The data folder lies in a folder of eve's (user id 2001), who leads root to /victim.
+#[test]
+fn root_follows_no_path_that_another_account_can_change() {
+    if aistack_host::users::effective_uid() != 0 {
+        eprintln!("\nSKIP only root can give folders away");
+        return;
+    }
+    let top = tempfile::tempdir().unwrap();
+    let one = machine("one");
+    let victim = top.path().join("victim");
+    let eve = top.path().join("eve");
+    for folder in [&victim, &eve] {
+        fs::create_dir(folder).unwrap();
+        fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
+    }
+    let give = |path: &Path| std::os::unix::fs::lchown(path, Some(2001), Some(2001)).unwrap();
+    give(&eve);
+    let mut plan = plan(top.path());
+    let attempts = [
+        // A link in the place of a folder of the data.
+        ("data", Some("data/postgres")),
+        // A link in the place of the data folder's parent.
+        ("link/data", None),
+        // A folder of eve's own, without any link yet.
+        ("own", None),
+    ];
+    for (data, link) in attempts {
+        plan.data_root = eve.join(data);
+        plan.config_root = top.path().join("config");
+        let link = eve.join(link.unwrap_or("link"));
+        let parent = link.parent().unwrap();
+        fs::create_dir_all(parent).unwrap();
+        give(parent);
+        drop(fs::remove_file(&link));
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        give(&link);
+        let error = prepare(&plan, one.path(), Share::Write, "now").unwrap_err();
+        let said = error.to_string();
+        assert!(said.contains("belongs to user id 2001"), "{data}: {said}");
+        assert_eq!(mode(&victim), 0o755, "{data}");
+        assert_eq!(fs::read_dir(&victim).unwrap().count(), 0, "{data}");
+    }
+    // The same for the configuration, which root would write into.
+    plan.data_root = top.path().join("data");
+    plan.config_root = eve.join("link/config");
+    prepare(&plan, one.path(), Share::Write, "now").unwrap_err();
+    assert_eq!(fs::read_dir(&victim).unwrap().count(), 0);
+    assert!(!plan.data_root.exists(), "a refusal leaves no trace");
+}

@@ -1,9 +1,9 @@
 //! From a path to a [`Stack`].
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
+use aistack_host::file::{self, ReadError};
 use serde::Deserialize;
 
 use crate::model::{SCHEMA, Scope, Stack};
@@ -195,17 +195,13 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
             cause,
         },
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(unreadable)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(LoadError::TooLarge {
+    file::read(path, MAX_BYTES).map_err(|error| match error {
+        ReadError::TooLong(_) => LoadError::TooLarge {
             path: path.to_owned(),
-        });
-    }
-    Ok(text)
+        },
+        ReadError::NoFile("a directory") => unreadable(io::ErrorKind::IsADirectory.into()),
+        other => unreadable(other.into()),
+    })
 }
 
 /// Where the modules write the `stack.json` of a scope.

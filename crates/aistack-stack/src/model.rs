@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
+use aistack_host::address;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The schema number that this program reads.
@@ -212,6 +213,13 @@ pub struct Image {
     /// Absolute path of an archive to load instead of a pull.
     #[serde(deserialize_with = "nullable")]
     pub archive: Option<PathBuf>,
+    /// The archive's SHA-256, 64 hexadecimal digits; none: not declared.
+    #[serde(
+        rename = "archiveSha256",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub archive_sha256: Option<String>,
 }
 
 /// Transport protocol of a port.
@@ -262,12 +270,7 @@ impl Port {
     /// a port that listens on every address (`0.0.0.0`, `::`).
     #[must_use]
     pub fn reachable(&self) -> SocketAddr {
-        let address = match self.address {
-            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            address => address,
-        };
-        SocketAddr::new(address, self.host.get())
+        SocketAddr::new(address::reachable(self.address), self.host.get())
     }
 }
 

@@ -485,7 +485,11 @@ fn files_that_cannot_be_read() {
     assert!(message(&absent).contains("does not exist"));
     assert!(message(&absent).contains("switch"));
     assert!(message(directory.path()).contains("name the file itself"));
-    assert!(message(Path::new("/dev/zero")).contains("larger than 8 MiB"));
+    assert!(message(Path::new("/dev/zero")).contains("not a regular file"));
+    let large = directory.path().join("large");
+    let file = fs::File::create(&large).unwrap();
+    file.set_len(8 * 1024 * 1024 + 1).unwrap();
+    assert!(message(&large).contains("larger than 8 MiB"));
 
     fs::write(&absent, &SAMPLE[..SAMPLE.len() / 2]).unwrap();
     assert!(message(&absent).contains("is not valid JSON"));

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use aistack_host::command::{self, Bounds, CommandError, Finished, below};
 use aistack_host::contained;
+use aistack_host::file::{self, ReadError};
 use aistack_host::journal::{Cursor, Journal};
 use aistack_host::podman::{Container, Held, Podman};
 use aistack_host::sockets::{Exposure, Listening, Transport};
@@ -376,7 +376,7 @@ impl Machine {
             .source(unit)
             .map_err(failed)?
             .ok_or_else(|| failed(format!("systemd knows no file that {unit} is made from")))?;
-        let text = std::fs::read_to_string(below(&self.root, &quadlet))
+        let text = file::text(&below(&self.root, &quadlet), MOST as u64)
             .map_err(|error| failed(format!("{} cannot be read: {error}", quadlet.display())))?;
         let name = &of.service.container;
         let pid = self
@@ -523,16 +523,15 @@ impl Machine {
         let Some(text) = &wanted.text else {
             return Ok(());
         };
-        let mut bytes = Vec::new();
-        File::open(&path)
-            .and_then(|file| file.take(MOST as u64 + 1).read_to_end(&mut bytes))
-            .map_err(|error| failed(format!("{shown} cannot be read: {error}")))?;
-        if bytes.len() > MOST {
-            return Err(failed(format!(
-                "{shown} is larger than {} KiB, too large to be looked into",
-                MOST / 1024
-            )));
-        }
+        let bytes = file::read(&path, MOST as u64).map_err(|error| {
+            failed(match error {
+                ReadError::TooLong(most) => format!(
+                    "{shown} is larger than {} KiB, too large to be looked into",
+                    most / 1024
+                ),
+                other => format!("{shown} cannot be read: {other}"),
+            })
+        })?;
         holds(&shown.to_string(), text, &bytes)
     }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aistack_host::users;
+use aistack_host::{file, users};
 use aistack_stack::{Scope, Stack, default_path};
 use aistack_testdriver::act::Machine;
 use aistack_testdriver::builtin;
@@ -186,8 +186,7 @@ fn stack_path(options: &Options) -> Result<PathBuf> {
     if let Some(path) = &options.stack {
         return Ok(path.clone());
     }
-    let variable = |name| std::env::var_os(name).map(PathBuf::from);
-    let (config_home, home) = (variable("XDG_CONFIG_HOME"), variable("HOME"));
+    let (config_home, home) = (users::folder("XDG_CONFIG_HOME"), users::folder("HOME"));
     let paths: Vec<PathBuf> = [Scope::System, Scope::User]
         .into_iter()
         .filter_map(|scope| default_path(scope, config_home.as_deref(), home.as_deref()))
@@ -259,7 +258,8 @@ fn service_data(options: &Options, beside: &Path) -> Result<ServiceData> {
 
 /// The file as it is, for what scenarios take from it.
 fn document(path: &Path) -> Result<serde_json::Value> {
-    let text = std::fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+    let text = file::read(path, aistack_stack::MAX_BYTES)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))
 }
 

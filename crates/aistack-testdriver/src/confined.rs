@@ -3,12 +3,15 @@
 //! Read from `/proc/PID/{status,mountinfo,uid_map}` (proc(5)): not from podman, which
 //! would say what it was asked for.
 
-use std::fs;
 use std::path::Path;
 
+use aistack_host::file;
 use procfs_core::FromRead;
 use procfs_core::process::{MountInfos, Status};
 use rustix::thread::CapabilitySet;
+
+/// The largest of the small files that is read, in bytes.
+const MAX_TEXT: u64 = 16 * 1024 * 1024;
 
 /// What a quadlet declares of rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,7 +72,7 @@ pub fn differences(
         .map_err(|error| format!("{}: {error}", at("status")))?;
     let mounts = MountInfos::from_file(process.join("mountinfo"))
         .map_err(|error| format!("{}: {error}", at("mountinfo")))?;
-    let map = fs::read_to_string(process.join("uid_map"))
+    let map = file::text(&process.join("uid_map"), MAX_TEXT)
         .map_err(|error| format!("{}: {error}", at("uid_map")))?;
     let map: Vec<Range> = map.lines().filter_map(range).collect();
 
@@ -157,7 +160,7 @@ fn range(line: &str) -> Option<Range> {
 /// The ids that belong to a user: their own, and what `/etc/subuid` gives them (subuid(5)).
 #[must_use]
 pub fn ids_of(root: &Path, uid: u32, user: Option<&str>) -> Vec<(u32, u32)> {
-    let text = fs::read_to_string(root.join("etc/subuid")).unwrap_or_default();
+    let text = file::text(&root.join("etc/subuid"), MAX_TEXT).unwrap_or_default();
     let number = uid.to_string();
     let given = text.lines().filter_map(|line| {
         let mut fields = line.split(':');
@@ -171,6 +174,8 @@ pub fn ids_of(root: &Path, uid: u32, user: Option<&str>) -> Vec<(u32, u32)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const STATUS: &str = "Name:\tx\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t7\nNgid:\t0\n\

@@ -6,12 +6,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use aistack_host::command::{Bounds, CommandError};
+use aistack_host::file;
 use aistack_host::journal::Journal;
 use aistack_host::podman::Podman;
 use aistack_host::systemd::Systemctl;
 use memchr::memmem;
+
+/// How long one process's command line is waited for.
+const LIMIT: Duration = Duration::from_secs(1);
+/// The longest command line that is read, in bytes: more than the kernel takes (execve(2)).
+const MAX_LINE: u64 = 8 * 1024 * 1024;
 
 /// Of each value, the places that show it.
 ///
@@ -49,7 +56,12 @@ fn in_processes(root: &Path, values: &[Vec<u8>]) -> Vec<bool> {
         .flatten()
         .flatten()
     {
-        let line = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let path = entry.path().join("cmdline");
+        // The kernel reads it from the process's memory, which another account can keep
+        // from answering.
+        let line = file::within(LIMIT, move || file::read(&path, MAX_LINE))
+            .and_then(Result::ok)
+            .unwrap_or_default();
         for (value, found) in values.iter().zip(&mut found) {
             *found = *found || (!value.is_empty() && memmem::find(&line, value).is_some());
         }

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::marker::PhantomData;
 use std::net::IpAddr;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aistack_host::file::{self, ReadError};
 use aistack_stack::Protocol;
 use serde::{Deserialize, Deserializer, de};
 
@@ -1228,15 +1228,10 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, ScenarioError> {
         path: path.to_owned(),
         cause,
     };
-    let file = File::open(path).map_err(unreadable)?;
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(unreadable)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(ScenarioError::TooLarge {
+    file::read(path, MAX_BYTES).map_err(|error| match error {
+        ReadError::TooLong(_) => ScenarioError::TooLarge {
             path: path.to_owned(),
-        });
-    }
-    Ok(text)
+        },
+        other => unreadable(other.into()),
+    })
 }

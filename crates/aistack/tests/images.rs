@@ -841,6 +841,52 @@ fn load_refuses_what_is_damaged_foreign_or_odd_and_says_what_is_missing() {
 }
 
 #[test]
+fn load_brings_what_is_declared_and_lets_no_archive_rename_images() {
+    let (machine, file, folder) = faked();
+    assert_eq!(run("bundle", &machine, &file, &folder).0, 0);
+    // Only b is declared.
+    machine.stack(&stack(&[("b", pinned("b", "r.example/b", "1", None))]));
+    machine.forget_calls();
+    let (code, out, error) = run("load", &machine, &file, &folder);
+    assert_eq!(code, 0, "{error}");
+    assert!(
+        out.contains("a: r.example/a:1 is not an image of the stack"),
+        "{out}"
+    );
+    assert_eq!(machine.calls().matches("podman load").count(), 1);
+
+    // The archive for b brings another image, and the list has its hash.
+    let evil = machine.archive("evil.tar", "r.example/a:1");
+    let text = fs::read(&evil).unwrap();
+    fs::write(folder.join("b.tar"), &text).unwrap();
+    let list = folder.join("bundle.json");
+    let mut bundle: Value = serde_json::from_slice(&fs::read(&list).unwrap()).unwrap();
+    for image in bundle["images"].as_array_mut().unwrap() {
+        if image["service"] == "b" {
+            image["sha256"] = json!(sha256(&text).trim_start_matches("sha256:"));
+        }
+    }
+    fs::write(&list, bundle.to_string()).unwrap();
+    machine.forget_calls();
+    let (code, _, error) = run("load", &machine, &file, &folder);
+    assert_eq!(code, 1);
+    assert!(
+        error.contains("b.tar brings r.example/a:1, and only r.example/b:1 is wanted"),
+        "{error}"
+    );
+    assert!(!machine.calls().contains("podman load"));
+
+    // The list agrees with an archive that is not the declared one.
+    let mut hashed = pinned("b", "r.example/b", "1", None);
+    hashed["image"]["archiveSha256"] = json!("0".repeat(64));
+    machine.stack(&stack(&[("b", hashed)]));
+    let (code, _, error) = run("load", &machine, &file, &folder);
+    assert_eq!(code, 1);
+    assert!(error.contains("and the stack declares 000"), "{error}");
+    assert!(!machine.calls().contains("podman load"));
+}
+
+#[test]
 fn a_folder_that_skopeo_cannot_write_to_is_said_before_anything_is_fetched() {
     let (machine, file, _) = faked();
     let (code, _, error) = run("bundle", &machine, &file, &machine.path("a:b"));

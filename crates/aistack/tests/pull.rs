@@ -131,7 +131,7 @@ fn a_download_that_never_works_ends() {
 #[test]
 fn an_archive_is_loaded_instead() {
     let machine = Machine::new();
-    let archive = machine.write("x.tar", &format!("{IMAGE}\n"));
+    let archive = machine.archive("x.tar", IMAGE);
     let declared = with(service("x"), "/image/archive", json!(archive));
     assert_eq!(pull(&machine, declared).0, 0);
     let calls = machine.calls();
@@ -140,15 +140,57 @@ fn an_archive_is_loaded_instead() {
 }
 
 #[test]
-fn an_archive_without_the_image_or_that_is_missing_is_said() {
+fn a_declared_hash_is_compared_before_podman_sees_the_archive() {
     let machine = Machine::new();
-    let archive = machine.write("x.tar", "registry.example/other:1\n");
+    let archive = machine.archive("x.tar", IMAGE);
+    let declared = with(service("x"), "/image/archive", json!(archive));
+    let hashed = |hash: &str| {
+        let mut declared = declared.clone();
+        declared["image"]["archiveSha256"] = json!(hash);
+        declared
+    };
+    let wrong = hashed(&"0".repeat(64));
+    let (code, _, error) = pull(&machine, wrong);
+    assert_eq!(code, 1);
+    assert!(error.contains("x.tar has the SHA-256 "), "{error}");
+    assert!(!machine.calls().contains("podman load"));
+    let seen = error.split("has the SHA-256 ").nth(1).unwrap();
+    assert_eq!(pull(&machine, hashed(&seen[..64])).0, 0);
+}
+
+#[test]
+fn an_archive_that_others_can_change_needs_a_declared_hash() {
+    use std::os::unix::fs::PermissionsExt;
+    let machine = Machine::new();
+    let archive = machine.archive("x.tar", IMAGE);
+    std::fs::set_permissions(&archive, PermissionsExt::from_mode(0o666)).unwrap();
     let declared = with(service("x"), "/image/archive", json!(archive));
     let (code, _, error) = pull(&machine, declared);
     assert_eq!(code, 1);
     assert!(
-        error.contains(&format!("was loaded, but does not hold {IMAGE}")),
+        error.contains("can be changed by another account"),
         "{error}"
+    );
+    assert!(!machine.calls().contains("podman load"));
+}
+
+#[test]
+fn an_archive_without_the_image_or_that_is_missing_is_said() {
+    let machine = Machine::new();
+    let archive = machine.archive("x.tar", "registry.example/other:1");
+    let declared = with(service("x"), "/image/archive", json!(archive));
+    let (code, _, error) = pull(&machine, declared);
+    assert_eq!(code, 1);
+    assert!(
+        error.contains(&format!(
+            "brings registry.example/other:1, and only {IMAGE} is wanted"
+        )),
+        "{error}"
+    );
+    assert!(
+        !machine.calls().contains("podman load"),
+        "{}",
+        machine.calls()
     );
 
     let declared = with(service("x"), "/image/archive", json!("/nope/x.tar"));

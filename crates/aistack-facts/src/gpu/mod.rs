@@ -280,6 +280,19 @@ mod tests {
             (0x0380, "8086:0bd5", Some("i915"), Intel, no, Sycl),
             (vga, "8086:4905", Some("i915"), Intel, no, Vulkan),
             (vga, "8086:ffff", Some("xe"), Intel, None, Vulkan),
+            // Before generation 9: no Vulkan 1.2.
+            (vga, "8086:0046", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:0102", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:0116", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:0166", None, Intel, None, Cpu),
+            (vga, "8086:0412", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:0d26", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:0f31", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:1616", Some("i915"), Intel, None, Cpu),
+            (vga, "8086:22b1", Some("i915"), Intel, None, Cpu),
+            // Generation 9 and later.
+            (vga, "8086:1912", Some("i915"), Intel, None, Vulkan),
+            (vga, "8086:5a85", Some("i915"), Intel, None, Vulkan),
             (
                 accelerator,
                 "8086:7d1d",

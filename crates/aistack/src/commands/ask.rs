@@ -1,14 +1,14 @@
 //! `aistack ask`, `generate`, `review` and `chat`: the stack's own model, asked.
 
-use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aistack_ask::{AskError, Client, Key, Message, Role, candidates, nix, secrets, text};
 use aistack_host::command::find;
+use aistack_host::file::{self, ReadError};
 use aistack_host::systemd::{Manager, Systemctl};
-use aistack_host::{contained, secret};
+use aistack_host::{contained, secret, users};
 use aistack_stack::Scope;
 use anyhow::{Context, Result, bail};
 
@@ -202,7 +202,7 @@ fn judge(code: &str, evaluator: Option<&nix::Nix>) -> Result<(), String> {
 
 /// The nix of this machine; says so where there is none that works.
 fn find_nix() -> Option<nix::Nix> {
-    let profiles: Vec<PathBuf> = std::env::var_os("HOME")
+    let profiles: Vec<PathBuf> = users::folder("HOME")
         .map(|home| Path::new(&home).join(".nix-profile/bin"))
         .into_iter()
         .chain([PathBuf::from("/nix/var/nix/profiles/default/bin")])
@@ -406,17 +406,14 @@ fn bounded(length: u64, what: &str) -> Result<()> {
 
 fn read(path: &Path) -> Result<String> {
     let shown = path.display();
-    if !path
-        .metadata()
-        .with_context(|| format!("{shown} cannot be read"))?
-        .is_file()
-    {
-        bail!("{shown} is no regular file: name the file to review");
-    }
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_INPUT + 1).read_to_end(&mut bytes))
-        .with_context(|| format!("{shown} cannot be read"))?;
-    bounded(bytes.len() as u64, &shown.to_string())?;
+    let bytes = match file::read(path, MAX_INPUT) {
+        Ok(bytes) => bytes,
+        Err(ReadError::NoFile(_)) => bail!("{shown} is no regular file: name the file to review"),
+        Err(ReadError::TooLong(most)) => {
+            bounded(most + 1, &shown.to_string())?;
+            Vec::new()
+        }
+        Err(error) => return Err(error).with_context(|| format!("{shown} cannot be read")),
+    };
     String::from_utf8(bytes).map_err(|_| anyhow::anyhow!("{shown} is no UTF-8 text"))
 }

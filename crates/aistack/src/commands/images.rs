@@ -8,7 +8,7 @@ use aistack_images::{
     Bundle, Bundler, Contracts, Difference, Entry, Image, Lock, Made, RegistryError, Skopeo,
     architecture, mib,
 };
-use aistack_stack::Stack;
+use aistack_stack::{Image as StackImage, Stack};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -186,8 +186,9 @@ struct BundleArgs {
 
 /// Load the archives of a bundle into podman, and say which images are still missing
 ///
-/// Runs as the owner of the stack, whose podman gets them. An archive whose hash
-/// is not the one in bundle.json is not loaded.
+/// Runs as the owner of the stack, whose podman gets them. Loaded are only images that
+/// the stack declares, and no archive whose hash is not the one in bundle.json or that
+/// brings other images as well.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 podman has every image of the stack, 1 one is missing or an \
@@ -688,11 +689,26 @@ fn load(args: &LoadArgs) -> Result<Verdict> {
     for archive in bundle.archives() {
         let path = bundle.path(archive);
         let reference = &archive.reference;
+        let Some(image) = declared(&loaded.stack, &archive.service, reference) else {
+            println!(
+                "{}: {reference} is not an image of the stack, and is not loaded",
+                archive.service
+            );
+            continue;
+        };
         let result = if archive.architecture == architecture() {
-            bundle
-                .verify(archive)
-                .map_err(|error| error.to_string())
-                .and_then(|()| bring(&podman, &path, reference))
+            let hash = image.archive_sha256.as_ref();
+            match hash {
+                Some(hash) if *hash != archive.sha256 => Err(format!(
+                    "{} has the SHA-256 {} by its list, and the stack declares {hash}",
+                    path.display(),
+                    archive.sha256
+                )),
+                _ => bundle
+                    .check(archive)
+                    .map_err(|error| error.to_string())
+                    .and_then(|checked| bring(&podman, checked.path(), reference)),
+            }
         } else {
             Err(format!(
                 "{} is for linux/{}, and this machine is linux/{}",
@@ -717,6 +733,13 @@ fn load(args: &LoadArgs) -> Result<Verdict> {
         println!("podman has every image of {}", loaded.path.display());
     }
     Ok(verdict(well && missing.is_empty()))
+}
+
+/// The declared image that the service's archive brings under this reference.
+fn declared<'a>(stack: &'a Stack, service: &str, reference: &str) -> Option<&'a StackImage> {
+    let image = &stack.services.get(service)?.image;
+    let tagged = format!("{}:{}", image.name, image.tag.as_deref()?);
+    (tagged == reference).then_some(image)
 }
 
 fn bring(podman: &Podman, archive: &Path, reference: &str) -> Result<(), String> {

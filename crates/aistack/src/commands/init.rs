@@ -6,12 +6,16 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use aistack_host::file;
 use aistack_host::sockets::{Exposure, Listening, Transport};
 use aistack_init::{HostName, Kind, Machine, Plan, Request, SourceUrl, UserName};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
 use crate::cli::Verdict;
+
+/// The largest text that is read, in bytes.
+const MAX_TEXT: u64 = 4 * 1024 * 1024;
 
 /// Where the flake gets aistack from when the package was built by Nix.
 const RELEASED: Option<&str> = option_env!("AISTACK_FLAKE");
@@ -76,7 +80,11 @@ pub fn run(args: &Args) -> Result<Verdict> {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         listening.exposure(Transport::Tcp, local) != Exposure::Nothing
     };
-    let hardware = fs::read_to_string(args.root.join("etc/nixos/hardware-configuration.nix")).ok();
+    let hardware = file::text(
+        &args.root.join("etc/nixos/hardware-configuration.nix"),
+        MAX_TEXT,
+    )
+    .ok();
     let model = model(args);
     let machine = Machine {
         facts: &reading.facts,
@@ -121,7 +129,7 @@ fn request(args: &Args) -> Result<Request> {
 
 /// The machine's name when it can be one on NixOS; a rescue system's often can't.
 fn own_host_name(root: &Path) -> HostName {
-    let read = |path| fs::read_to_string(root.join(path)).ok();
+    let read = |path| file::text(&root.join(path), MAX_TEXT).ok();
     read("proc/sys/kernel/hostname")
         .or_else(|| read("etc/hostname"))
         .and_then(|text| HostName::new(text.trim().split('.').next().unwrap_or_default()).ok())

@@ -572,7 +572,7 @@ fn runtimes() -> Runtimes {
         .into_iter()
         .flatten()
         .collect();
-    if let Some(home) = std::env::var_os("HOME").map(PathBuf::from) {
+    if let Some(home) = users::folder("HOME") {
         folders.extend([".nix-profile/bin", ".local/state/nix/profile/bin"].map(|f| home.join(f)));
     }
     if let Some(user) = current_user() {

@@ -1,11 +1,12 @@
 //! `aistack pull`: makes a service's image present.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use aistack_host::podman::Podman;
 use aistack_host::systemd::UnitState;
+use aistack_images::{ArchiveError, Checked};
 use aistack_stack::{Image, Service};
 use anyhow::Result;
 
@@ -76,6 +77,17 @@ pub fn run(args: &Args) -> Result<Verdict> {
     }
 }
 
+/// Looks into the archive: it must bring the declared image alone. What lies in the Nix
+/// store has its hash in its path, and nobody can change it.
+fn archive_of(image: &Image, archive: &Path) -> Result<Checked, ArchiveError> {
+    let wanted = format!(
+        "{}:{}",
+        image.name,
+        image.tag.as_deref().unwrap_or("latest")
+    );
+    aistack_images::check(archive, &wanted, image.archive_sha256.as_deref())
+}
+
 fn from_archive(podman: &Podman, image: &Image) -> Result<(), String> {
     let Some(archive) = &image.archive else {
         return Ok(());
@@ -87,7 +99,10 @@ fn from_archive(podman: &Podman, image: &Image) -> Result<(), String> {
         ));
     }
     println!("loading {} from {}", image.reference, archive.display());
-    podman.load(archive).map_err(|error| error.to_string())?;
+    let checked = archive_of(image, archive).map_err(|error| error.to_string())?;
+    podman
+        .load(checked.path())
+        .map_err(|error| error.to_string())?;
     match podman.image_exists(&image.reference) {
         Ok(true) => Ok(()),
         Ok(false) => Err(format!(

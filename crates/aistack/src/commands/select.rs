@@ -87,8 +87,7 @@ impl Selection {
             (false, true) => &[Scope::User],
             _ => &[Scope::System, Scope::User],
         };
-        let variable = |name| std::env::var_os(name).map(PathBuf::from);
-        let (config_home, home) = (variable("XDG_CONFIG_HOME"), variable("HOME"));
+        let (config_home, home) = (users::folder("XDG_CONFIG_HOME"), users::folder("HOME"));
         let paths: Vec<PathBuf> = scopes
             .iter()
             .filter_map(|&scope| default_path(scope, config_home.as_deref(), home.as_deref()))

@@ -61,6 +61,26 @@ impl Machine {
         path
     }
 
+    /// Writes an oci-archive that holds an image's name alone.
+    #[allow(dead_code)]
+    pub fn archive(&self, name: &str, image: &str) -> PathBuf {
+        let index = json!({ "manifests": [
+            { "annotations": { "org.opencontainers.image.ref.name": image } }
+        ] });
+        let list = self.write(&format!("{name}.d/index.json"), &index.to_string());
+        let path = self.path(name);
+        let made = std::process::Command::new("tar")
+            .arg("-cf")
+            .arg(&path)
+            .arg("-C")
+            .arg(list.parent().unwrap())
+            .arg("index.json")
+            .status();
+        assert!(made.unwrap().success());
+        fs::remove_dir_all(list.parent().unwrap()).unwrap();
+        path
+    }
+
     /// Writes a file that only its owner may read.
     pub fn write_private(&self, name: &str, text: &str) -> PathBuf {
         let path = self.write(name, text);
