@@ -40,7 +40,10 @@ in
       model = "example/tiny";
     };
     litellm.enable = true;
-    open-webui.enable = true;
+    open-webui = {
+      enable = true;
+      embeddings = "llama-cpp-embed";
+    };
     qdrant.enable = true;
     chromadb.enable = true;
     mindsdb.enable = true;

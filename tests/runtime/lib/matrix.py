@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""matrix.py OUT… - the closing table of a run: service by scope, one column for each question.
+"""matrix.py OUT… - the closing table of a run: service by scope, what ran, one column for each question.
 
 Reads the `ok` and `FAIL` lines and the `== NAME: SCOPE scope` and `# SERVICE: KIND` lines of the
-runs' outputs. `what runs` is `real`, `stand-in by contract` (an image made from pkgs/contracts) or `stand-in` (an image
-of the user's own). A cell is `passed`, `stand-in` (passed, but no real server ran), `FAILED`, or `-`
-where no line asked it; below the table stands which those are.
+runs' outputs. `server` is `real` with what it is, `stand-in by contract` (an image made from pkgs/contracts)
+or `stand-in` (an image of the user's own). A cell is `passed`, `stand-in` (passed, but no real server ran),
+`FAILED`, or `-` where no line asked it; below the table stands which those are.
 """
 import re
 import sys
@@ -17,16 +17,36 @@ COLUMNS = {
     "confined": ["confined"],
     "killed": ["kill"],
     "re-created": ["recreate"],
+    "end to end": ["chat"],
 }
-scope, kinds, cells, asked = {}, {}, {}, set()
+# Of a tree's packages, those that are no server.
+TOOLS = ("curl", "wget")
+scope, kinds, servers, cells, asked = {}, {}, {}, {}, set()
+
+
+def plain(name):
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def server(service, words):
+    """What ran: `real, NAME VERSION`, or the words after the service's name as they stand."""
+    found = re.fullmatch(r"real server \((.*)\)", words)
+    if not found:
+        return words
+    packages = [p for p in found[1].split(", ") if not p.startswith(TOOLS)]
+    own = [p for p in packages if plain(service) in plain(p.split()[0])]
+    return "real, " + min(own or packages, key=len)
+
+
 for path in sys.argv[1:]:
     snapshot = None
     for line in open(path, encoding="utf8", errors="replace"):
         if found := re.match(r"== (\S+): (\S+) scope", line):
             snapshot = found[1]
             scope[snapshot] = found[2]
-        elif found := re.match(r"# (\S+): (real|stand-in by contract|stand-in)\b", line):
-            kinds[snapshot, found[1]] = found[2]
+        elif found := re.match(r"# (\S+): ((real|stand-in)\b.*)", line):
+            kinds[snapshot, found[1]] = found[3]
+            servers[found[1], scope[snapshot]] = server(found[1], found[2].strip())
         elif found := re.match(r"(ok|FAIL)\s+(\S+) (\S+): (\S+) ", line):
             verdict, name, section, service = found.groups()
             if (name, service) not in kinds:
@@ -44,16 +64,9 @@ for path in sys.argv[1:]:
 columns = [c for c in COLUMNS if c in asked]
 scopes = [s for s in ("system", "user") if s in scope.values()]
 services = sorted({service for _, service in kinds})
-head = ["service", "scope", "what runs", *columns]
-
-
-def what(service, its_scope):
-    """A real server, or a stand-in, in this scope."""
-    return next((kind for (name, its), kind in kinds.items() if its == service and scope[name] == its_scope), "-")
-
-
+head = ["service", "scope", "server", *columns]
 rows = [
-    [service, s, what(service, s), *(cells.get((service, s, c), "-") for c in columns)]
+    [service, s, servers[service, s], *(cells.get((service, s, c), "-") for c in columns)]
     for service in services
     for s in scopes
     if any(cells.get((service, s, c)) for c in columns)

@@ -11,6 +11,7 @@ section_recreate() { drive recreate recreate; }
 section_survive_reset() { drive survive-reset survive-reset; }
 section_faults() { drive faults faults mended; }
 section_taken() { drive taken taken; }
+section_chat() { drive chat chat; }
 section_models() { drive models models; }
 section_prep() { drive prep prep; }
 section_stop() { drive stop stopped; }
