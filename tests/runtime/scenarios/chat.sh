@@ -3,7 +3,7 @@
 # program would. Reads the machine's stack.json ($STACK); prints what was found, and fails when it is wrong.
 set -eu
 keep=${XDG_RUNTIME_DIR:-/run}/rig-chat
-mkdir -p -m 700 "$keep"
+(umask 077 && mkdir -p "$keep")
 
 base() { jq -r --arg s "$1" '.services[$s].ports[] | select(.name == "http") | "http://\(.address):\(.host)"' "$STACK"; }
 webui=$(base open-webui)
