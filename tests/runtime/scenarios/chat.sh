@@ -38,7 +38,7 @@ embed() { proxy /v1/embeddings "$(jq -n --arg t "$1" '{model: "llama-cpp-embed",
 spoken() { curl -sS -m 20 "$engine/metrics" | awk '/^llamacpp:tokens_predicted_total / {print int($2)}'; }
 
 oyster='The oyster bed lies two miles north of the old lighthouse.'
-engine_='A diesel engine needs glow plugs when it is cold.'
+diesel='A diesel engine needs glow plugs when it is cold.'
 bread='Rye bread is baked for an hour with much steam.'
 
 case $1 in
@@ -62,18 +62,21 @@ chat)
     [ "$(spoken)" -gt "$before" ] || { echo "llama.cpp said nothing meanwhile: $before tokens" && exit 1; }
     ;;
 document)
-    for text in "$engine_" "$oyster" "$bread"; do
-        ask /api/v1/retrieval/process/text "$(jq -n --arg t "$text" '{name: "note", content: $t, collection_name: "rig-notes"}')" |
+    # Open WebUI keeps the first text alone of those that are given for one collection.
+    for n in 1 2 3; do
+        text=$(printf '%s\n' "$diesel" "$oyster" "$bread" | sed -n "${n}p")
+        ask /api/v1/retrieval/process/text "$(jq -n --arg t "$text" --arg n "rig-notes-$n" '{name: "note", content: $t, collection_name: $n}')" |
             must 'select(.status) | .collection_name'
     done
     ;;
 found)
-    ask /api/v1/retrieval/query/doc "$(jq -n --arg t "$oyster" '{collection_name: "rig-notes", query: $t, k: 1}')" |
+    ask /api/v1/retrieval/query/collection "$(jq -n --arg t "$oyster" \
+        '{collection_names: ["rig-notes-1", "rig-notes-2", "rig-notes-3"], query: $t, k: 1}')" |
         must '.documents[0][0]'
     ;;
 store)
     id=$(ask "$chroma" '{"name":"rig-notes","get_or_create":true}' | must .id)
-    for text in "$engine_" "$oyster" "$bread"; do
+    for text in "$diesel" "$oyster" "$bread"; do
         vector=$(embed "$text")
         ask "$chroma/$id/upsert" "$(jq -n --arg t "$text" --argjson v "$vector" '{ids: [$t], embeddings: [$v], documents: [$t]}')" |
             must 'type' >/dev/null
