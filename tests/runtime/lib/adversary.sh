@@ -312,7 +312,9 @@ adversary_firewall() {
     root sh -c 'printf "[Service]\nType=oneshot\nRemainAfterExit=true\nExecStart=/bin/true\n" >/run/systemd/system/firewall.service && systemctl daemon-reload && systemctl start firewall'
     root nft delete table inet aistack-local-ai
     root systemctl restart firewall
-    must "the guard is there after a restart of the firewall" root nft list table inet aistack-local-ai
+    # Its own restart follows that of the firewall.
+    must "the guard is there after a restart of the firewall" root sh -c \
+        'for _ in $(seq 60); do nft list table inet aistack-local-ai >/dev/null 2>&1 && exit; sleep 0.5; done; exit 1'
     # Neither nftables nor iptables.
     root sh -c 'install -m 644 /dev/null /run/nothing && for p in nft iptables iptables-restore ip6tables ip6tables-restore; do
         f=$(command -v $p) && mount --bind /run/nothing "$(readlink -f "$f")"; done; true'
