@@ -8,6 +8,8 @@
 //! [`line`] and [`bytes`] are for a part of a message, [`field`] for what must keep its
 //! length, [`block`], [`coloured`] and [`json`] for a whole output.
 
+use std::fmt::Write as _;
+
 /// What an ordinary message may quote, in characters.
 pub const QUOTE: usize = 160;
 /// What a whole error may be long, in characters.
@@ -165,7 +167,8 @@ pub fn json(document: &str) -> String {
         if character != '\n' && is_hidden(character) {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
-                shown.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a String doesn't fail.
+                let _ = write!(shown, "\\u{unit:04x}");
             }
         } else {
             shown.push(character);
