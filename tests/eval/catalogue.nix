@@ -700,8 +700,12 @@ in
   "each added capability, and each folder of the host, has its reason" = equal (lib.filter
     (why: why == "")
     (
-      lib.concatMap (d: lib.attrValues d.capabilities ++ map (m: m.why or "") d.mounts) (
-        lib.attrValues catalog
+      lib.concatLists (
+        lib.mapAttrsToList (
+          name: d:
+          lib.attrValues d.capabilities
+          ++ map (m: m.why or "") (d.mounts (on { }).services.aiStack.${name}._arguments)
+        ) catalog
       )
     )
   ) [ ];
