@@ -24,9 +24,8 @@ fn machine() -> Machine {
 fn calls(machine: &Machine) -> String {
     machine
         .calls()
-        .lines()
+        .split_inclusive('\n')
         .filter(|call| !call.starts_with("podman image exists"))
-        .map(|call| format!("{call}\n"))
         .collect()
 }
 

@@ -209,24 +209,11 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
         let units: Vec<_> = stacks
             .iter()
             .zip(&chosen)
-            .map(|(loaded, services)| {
-                threads.spawn(move || {
-                    let units: Vec<&str> = services.iter().map(|(_, s)| s.unit.as_str()).collect();
-                    loaded
-                        .systemctl()
-                        .and_then(|systemctl| Ok(systemctl.show(&units)?))
-                        .map_err(|error| format!("{error:#}"))
-                })
-            })
+            .map(|(loaded, services)| threads.spawn(move || states_of(loaded, services)))
             .collect();
         let files = threads.spawn(move || {
-            let hosts: Vec<Vec<Check>> = stacks
-                .iter()
-                .map(|loaded| match (loaded.stack.scope, &loaded.stack.user) {
-                    (Scope::User, Some(user)) => user_scope(root, user),
-                    _ => Vec::new(),
-                })
-                .collect();
+            let hosts: Vec<Vec<Check>> =
+                stacks.iter().map(|loaded| of_host(root, loaded)).collect();
             (Listening::read(root), hosts)
         });
         let mut devices = engines(stacks, &chosen)
@@ -263,9 +250,6 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
         for ((loaded, services), units) in stacks.iter().zip(&chosen).zip(units) {
             let scope = loaded.stack.scope;
             checks.extend(hosts.next().into_iter().flatten());
-            if scope == Scope::User {
-                checks.extend(network_nobody_wants());
-            }
             let units = units.join().unwrap_or_else(|_| Err(ended.to_owned()));
             let mut states = match units {
                 Ok(states) => states,
@@ -298,6 +282,15 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
         }
         checks
     })
+}
+
+/// The states of the services' units, in their order, or why systemd could not be asked.
+fn states_of(loaded: &Loaded, services: &[(&String, &Service)]) -> Result<Vec<UnitState>, String> {
+    let units: Vec<&str> = services.iter().map(|(_, s)| s.unit.as_str()).collect();
+    loaded
+        .systemctl()
+        .and_then(|systemctl| Ok(systemctl.show(&units)?))
+        .map_err(|error| format!("{error:#}"))
 }
 
 /// What was seen of a service by those who ran at the same time.
@@ -620,6 +613,18 @@ fn user_scope(root: &Path, user: &str) -> Vec<Check> {
         check("pasta", host.program("pasta").map(shown)),
         check("runtime directory", host.runtime_directory().map(shown)),
     ]
+}
+
+/// What a stack needs of the host; the system's needs nothing of this.
+fn of_host(root: &Path, loaded: &Loaded) -> Vec<Check> {
+    match (loaded.stack.scope, &loaded.stack.user) {
+        (Scope::User, Some(user)) => {
+            let mut checks = user_scope(root, user);
+            checks.extend(network_nobody_wants());
+            checks
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// That each first start after a boot waits for a target which is never reached: quadlet
