@@ -168,6 +168,9 @@ section_rollback() {
         holds rollback "in the profile as well" at "$(profile)" good
         root rm /run/booted-system
     fi
+    # The last one that was taken back has failed, which is what was asked for.
+    sctl stop local-ai-verify.service
+    sctl reset-failed 'local-ai-verify*' || true
     root rm "$(units_of)"/local-ai-verify{,-rollback}.service
     sctl daemon-reload
 }
