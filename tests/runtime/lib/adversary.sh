@@ -1,4 +1,6 @@
 # shellcheck shell=bash
+# Scripts for the shells inside the machine expand there.
+# shellcheck disable=SC2016
 # The section `adversary`: people and programs that should not get in, each played for real.
 #
 #   neighbour   another machine of the LAN: a network namespace with a cable to the machine, which
@@ -228,11 +230,11 @@ adversary_container() {
 }
 
 adversary_squatter() {
-    local services ports secrets captured=/run/rig-captured service
-    mapfile -t services < <(jq -r '.services | to_entries[] | select(.value.secrets != [] and .value.ports != []) | .key' "$SNAPSHOT/stack.json")
-    [ ${#services[@]} -gt 0 ] || return 0
-    for service in "${services[@]}"; do sctl stop "${UNIT[$service]}"; done
-    ports=$(for service in "${services[@]}"; do
+    local keyed ports secrets captured=/run/rig-captured service
+    mapfile -t keyed < <(jq -r '.services | to_entries[] | select(.value.secrets != [] and .value.ports != []) | .key' "$SNAPSHOT/stack.json")
+    [ ${#keyed[@]} -gt 0 ] || return 0
+    for service in "${keyed[@]}"; do sctl stop "${UNIT[$service]}"; done
+    ports=$(for service in "${keyed[@]}"; do
         jq -r --arg s "$service" '.services[$s].ports[] | select(.protocol == "tcp").host' "$SNAPSHOT/stack.json"
     done | tr '\n' ' ')
     root sh -c "cat >/run/squatter.py && touch $captured && chown 1001 $captured" <"$RIG/lib/squatter.py"
@@ -242,13 +244,13 @@ adversary_squatter() {
         [ "$(published 127.0.0.1 | grep " ${ports%% *} " | reached root)" ] && break
         sleep 0.1
     done
-    for service in "${services[@]}"; do
+    for service in "${keyed[@]}"; do
         LIMIT=60 owner aistack setup "$service" --stack "$STACK" >/dev/null 2>&1
     done
     LIMIT=120 owner aistack check --stack "$STACK" >/dev/null 2>&1
     LIMIT=300 owner aistack-testdriver quick --stack "$STACK" --wait 1 >/dev/null 2>&1
     must "control: the squatter was spoken to" root test -s $captured
-    secrets=$(for service in "${services[@]}"; do
+    secrets=$(for service in "${keyed[@]}"; do
         jq -r --arg s "$service" '.services[$s].secrets[].source' "$SNAPSHOT/stack.json"
     done | sort -u)
     # shellcheck disable=SC2016 # for the inner shell
@@ -256,7 +258,7 @@ adversary_squatter() {
         'for f in $1; do [ -s "$f" ] || continue; v=$(head -n 1 "$f"); if grep -qaF -- "$v" "$2"; then echo "the value of $f"; exit 1; fi; done' _ "$secrets" $captured
     root systemctl stop squatter
     root rm -f $captured
-    for service in "${services[@]}"; do sctl start --no-block "${UNIT[$service]}"; done
+    for service in "${keyed[@]}"; do sctl start --no-block "${UNIT[$service]}"; done
     drive adversary mended
 }
 
