@@ -173,7 +173,7 @@ mod tests {
         let ends = all(
             &paths(&names),
             Duration::from_millis(300),
-            Duration::from_secs(60),
+            Duration::from_mins(1),
             job,
         )
         .unwrap_or_default();
