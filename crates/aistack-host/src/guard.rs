@@ -89,13 +89,7 @@ impl Network {
             network: name.to_owned(),
             cause,
         };
-        let size = path
-            .symlink_metadata()
-            .map_err(|error| wrong(error.to_string()))?;
-        if !size.is_file() || size.len() > MAX_BYTES {
-            return Err(wrong("it is no file of podman's".to_owned()));
-        }
-        let text = std::fs::read(&path).map_err(|error| wrong(error.to_string()))?;
+        let text = crate::file::read(&path, MAX_BYTES).map_err(|error| wrong(error.to_string()))?;
         let file: File = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         let subnets: Vec<String> = file.subnets.into_iter().map(|s| s.subnet).collect();
         let plain = |text: &str, more: &str| {

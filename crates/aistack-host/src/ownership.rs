@@ -9,14 +9,16 @@
 //! again: an id that already lies in the range stays.
 
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, OsStr};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
+
+use crate::trusted::{self, TrustError};
 
 /// Ids below this number are the host's own accounts; a container without a range of its
 /// own writes with those.
@@ -24,9 +26,6 @@ const HOST_IDS: u32 = 65_536;
 
 /// Folders within folders; more are refused, since each takes a file descriptor.
 const MAX_DEPTH: usize = 400;
-
-/// Symbolic links on the way to a folder, as the kernel allows them (`path_resolution(7)`).
-const MAX_LINKS: usize = 40;
 
 /// A range of user and group ids of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,11 +76,10 @@ impl Record {
     /// When it can't be read, or is something else: the path, and what to do.
     pub fn read(&self) -> Result<Option<IdRange>, OwnershipError> {
         let path = self.path();
-        let not_found = |error: &OwnershipError| matches!(error, OwnershipError::System { cause, .. } if cause.kind() == io::ErrorKind::NotFound);
-        let folder = match open_trusted(&self.data_root.join(RECORDS)) {
+        let folder = match trusted::directory(&self.data_root.join(RECORDS)) {
             Ok(folder) => folder,
-            Err(error) if not_found(&error) => return Ok(None),
-            Err(error) => return Err(error),
+            Err(error) if error.is_missing() => return Ok(None),
+            Err(error) => return Err(error.into()),
         };
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&folder, &self.container, flags, Mode::empty()) {
@@ -116,12 +114,7 @@ impl Record {
             || "host\n".to_owned(),
             |range| format!("{}+{}\n", range.start, range.size),
         );
-        let root = open_trusted(&self.data_root)?;
-        match rustix::fs::mkdirat(&root, RECORDS, Mode::RWXU) {
-            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
-            Err(error) => return Err(failed(&path)(error)),
-        }
-        let folder = open_trusted(&self.data_root.join(RECORDS))?;
+        let folder = trusted::make_directory(&self.data_root.join(RECORDS))?.directory;
         let new = format!("{}.new", self.container);
         let flags = OFlags::WRONLY
             | OFlags::CREATE
@@ -179,19 +172,8 @@ impl Move {
 #[derive(Debug, thiserror::Error)]
 pub enum OwnershipError {
     /// Somebody else could lead root elsewhere.
-    #[error(
-        "{} is not looked into as root: {}, which is on the way to it, can be changed by user {uid}; \
-         put the data below folders that only root can change",
-        path.display(), by.display()
-    )]
-    Untrusted {
-        /// The folder that was asked for.
-        path: PathBuf,
-        /// The folder on the way.
-        by: PathBuf,
-        /// Its owner, or somebody in its group.
-        uid: u32,
-    },
+    #[error(transparent)]
+    Untrusted(#[from] TrustError),
     /// A file of the folder is known by another name outside of it.
     #[error(
         "{} has {links} names, of which {seen} are in this folder: its owner is left as it is, \
@@ -245,77 +227,15 @@ const FOLDER: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Whether accounts other than root can change what a folder holds: none, or one of them.
-fn changed_by(stat: &Stat) -> Option<u32> {
-    let sticky = stat.st_mode & 0o1000 != 0;
-    if stat.st_uid != 0 || (stat.st_mode & 0o022 != 0 && !sticky) {
-        Some(stat.st_uid)
-    } else {
-        None
-    }
-}
-
-/// Opens a folder for which every step of the path lies in a folder that only root can
-/// change. Links in such folders are root's, and are followed; the last step is none.
+/// Opens a data folder. Every folder on the way to it must be one that only root can change;
+/// it is itself the container's.
 ///
 /// # Errors
 /// When a folder on the way can be changed by somebody else, or something is missing.
-pub fn open_trusted(path: &Path) -> Result<OwnedFd, OwnershipError> {
-    let mut at = PathBuf::from("/");
-    let mut folder = rustix::fs::open("/", FOLDER, Mode::empty()).map_err(failed(&at))?;
-    // From the last to the first, so that what a link leads to can be put before the rest.
-    let mut steps: Vec<CString> = steps_of(path)?;
-    let mut links = 0;
-    while let Some(step) = steps.pop() {
-        let here = rustix::fs::fstat(&folder).map_err(failed(&at))?;
-        if let Some(uid) = changed_by(&here) {
-            return Err(OwnershipError::Untrusted {
-                path: path.to_owned(),
-                by: at,
-                uid,
-            });
-        }
-        let next = at.join(OsStr::from_bytes(step.as_bytes()));
-        let stat =
-            rustix::fs::statat(&folder, &step, AtFlags::SYMLINK_NOFOLLOW).map_err(failed(&next))?;
-        if FileType::from_raw_mode(stat.st_mode) == FileType::Symlink && !steps.is_empty() {
-            links += 1;
-            if links > MAX_LINKS {
-                return Err(failed(&next)(rustix::io::Errno::LOOP));
-            }
-            let target =
-                rustix::fs::readlinkat(&folder, &step, Vec::new()).map_err(failed(&next))?;
-            let target = PathBuf::from(std::ffi::OsString::from_vec(target.into_bytes()));
-            if target.is_absolute() {
-                at = PathBuf::from("/");
-                folder = rustix::fs::open("/", FOLDER, Mode::empty()).map_err(failed(&at))?;
-            }
-            steps.extend(steps_of(&target)?);
-            continue;
-        }
-        folder =
-            rustix::fs::openat(&folder, &step, FOLDER, Mode::empty()).map_err(failed(&next))?;
-        at = next;
-    }
-    Ok(folder)
-}
-
-/// The steps of a path, the last one first.
-fn steps_of(path: &Path) -> Result<Vec<CString>, OwnershipError> {
-    let mut steps = Vec::new();
-    for component in path.components().rev() {
-        let step = match component {
-            Component::Normal(name) => name,
-            Component::ParentDir => OsStr::new(".."),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => continue,
-        };
-        let step = CString::new(step.as_bytes()).map_err(|cause| OwnershipError::System {
-            path: path.to_owned(),
-            cause: cause.into(),
-        })?;
-        steps.push(step);
-    }
-    Ok(steps)
+fn open(path: &Path) -> Result<OwnedFd, OwnershipError> {
+    let folder = trusted::directory(path.parent().unwrap_or(path))?;
+    let name = path.file_name().unwrap_or_default();
+    rustix::fs::openat(&folder, name, FOLDER, Mode::empty()).map_err(failed(path))
 }
 
 /// Whether the folder itself, or what lies directly in it, has ids that should move. A look
@@ -324,7 +244,7 @@ fn steps_of(path: &Path) -> Result<Vec<CString>, OwnershipError> {
 /// # Errors
 /// When the folder can't be read.
 pub fn differs(path: &Path, by: Move) -> Result<bool, OwnershipError> {
-    let folder = open_trusted(path)?;
+    let folder = open(path)?;
     let stat = rustix::fs::fstat(&folder).map_err(failed(path))?;
     if by.owner(&stat).is_some() {
         return Ok(true);
@@ -366,7 +286,7 @@ struct Names {
 /// # Errors
 /// At the first that can't be moved; what was moved before it stays moved.
 pub fn move_ids(path: &Path, by: Move) -> Result<u64, OwnershipError> {
-    let folder = open_trusted(path)?;
+    let folder = open(path)?;
     let mut names = HashMap::new();
     let mut moved = walk(&folder, path, by, &mut |stat, at| {
         if stat.st_nlink > 1 {

@@ -148,7 +148,7 @@ fn a_folder_that_another_account_can_swap_is_refused() {
     give(&theirs, 1000);
     for path in [theirs.join("data"), theirs.join("data/inner")] {
         let error = move_ids(&path, UP).unwrap_err().to_string();
-        assert!(error.contains("can be changed by user 1000"), "{error}");
+        assert!(error.contains("belongs to user id 1000"), "{error}");
     }
     assert_eq!(owner(&target), (0, 0));
     // The last step is no link, even where only root could have made it.
