@@ -106,10 +106,12 @@ let
       unit = "${unitOf name}.service";
       pullUnit = "${unitOf name}-image.service";
       container = unitOf name;
-      image = util.parseImage s.image // {
-        archive = if s.imageArchive == null then null else toString s.imageArchive;
-      }
-      // lib.optionalAttrs (s.imageArchiveSha256 != null) { archiveSha256 = s.imageArchiveSha256; };
+      image =
+        util.parseImage s.image
+        // {
+          archive = if s.imageArchive == null then null else toString s.imageArchive;
+        }
+        // lib.optionalAttrs (s.imageArchiveSha256 != null) { archiveSha256 = s.imageArchiveSha256; };
       inherit ports configFiles configTexts;
       ids = ownIds;
       health =

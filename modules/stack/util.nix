@@ -46,11 +46,9 @@ rec {
   # The same in podman's spelling: a number alone would be bytes to it.
   memoryLimit = text: if builtins.match "[0-9]+" text != null then "${text}m" else text;
 
-  types.address =
-    lib.types.addCheck lib.types.str (text: canonicalOrNull text != null)
-    // {
-      description = "IPv4 or IPv6 address, without brackets or a port";
-    };
+  types.address = lib.types.addCheck lib.types.str (text: canonicalOrNull text != null) // {
+    description = "IPv4 or IPv6 address, without brackets or a port";
+  };
 
   # One spelling for each address: IPv6 in eight groups without leading zeros, an
   # IPv4-mapped one (::ffff:127.0.0.1) as IPv4; null for what is not an address.
@@ -64,10 +62,7 @@ rec {
       # The groups that a piece between two colons stands for; null: it is not a group.
       group =
         piece:
-        if builtins.match "[0-9a-fA-F]{1,4}" piece != null then
-          [ (lib.fromHexString piece) ]
-        else
-          null;
+        if builtins.match "[0-9a-fA-F]{1,4}" piece != null then [ (lib.fromHexString piece) ] else null;
       v4Groups =
         piece:
         let
@@ -100,9 +95,7 @@ rec {
       eight =
         if builtins.length halves == 1 then
           if left != null && builtins.length left == 8 then left else null
-        else if
-          builtins.length halves == 2 && left != null && right != null && missing >= 1
-        then
+        else if builtins.length halves == 2 && left != null && right != null && missing >= 1 then
           left ++ builtins.genList (_: 0) missing ++ right
         else
           null;

@@ -1002,16 +1002,13 @@ gpu
         loopback = lib.all util.isLoopback table.loopback;
         typed = map (c: util.types.address.check c.text) table.spellings;
       };
-  "every spelling of a wildcard meets a specific address" =
-    equal
-      [ true true true ]
-      (
-        map (wildcard: clashes (port 1 wildcard) (port 1 "127.0.0.1")) [
-          "::0"
-          "0:0:0:0:0:0:0:0"
-          "::ffff:0.0.0.0"
-        ]
-      );
+  "every spelling of a wildcard meets a specific address" = equal [ true true true ] (
+    map (wildcard: clashes (port 1 wildcard) (port 1 "127.0.0.1")) [
+      "::0"
+      "0:0:0:0:0:0:0:0"
+      "::ffff:0.0.0.0"
+    ]
+  );
 
   # ── off ──
   "off, the core sets nothing" =

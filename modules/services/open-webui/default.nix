@@ -126,7 +126,7 @@ in
       SCARF_NO_ANALYTICS = "true";
     };
   sharedSecrets =
-    arguments@{
+    {
       cfg,
       stack,
       lib,

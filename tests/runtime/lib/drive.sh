@@ -31,7 +31,7 @@ load_manifest() { # SNAPSHOT
 stage_rig() {
     mkdir -p "$1$RIG_SHARE" "$1/usr/local/bin"
     install -m 755 "$PROGRAMS/aistack-testdriver" "$1/usr/local/bin/"
-    cp "$RIG"/scenarios/* "$1$RIG_SHARE/"
+    cp "$RIG"/scenarios/* "$RIG/lib/chat.sh" "$1$RIG_SHARE/"
     cp "$RIG/lib/nix-env" "$1$RIG_SHARE/"
     [ ! -x "$SD_SWITCH" ] || install -m 755 "$SD_SWITCH" "$1/usr/local/bin/"
     jq -n '{schema: 1, host: "rig", scope: "system", user: null, dataRoot: "/", target: "local-ai.target",

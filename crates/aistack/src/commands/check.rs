@@ -3,18 +3,21 @@
 mod stores;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use aistack_device::{Device, Engine, Machine, Owner, Question};
-use aistack_host::command::below;
+use aistack_host::command::{Bounds, below};
 use aistack_host::directory::{self, DirectoryError};
+use aistack_host::guard::Firewall;
+use aistack_host::podman::Podman;
 use aistack_host::scope::{ScopeError, UserScope};
 use aistack_host::sockets::{Exposure, Listening, SocketsError};
 use aistack_host::systemd::{Manager, Systemctl, UnitState};
 use aistack_host::users;
 use aistack_probe::{Outcome, ProbeError};
-use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service};
+use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service, Stack};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
@@ -615,16 +618,80 @@ fn user_scope(root: &Path, user: &str) -> Vec<Check> {
     ]
 }
 
-/// What a stack needs of the host; the system's needs nothing of this.
+/// What a stack needs of the host, and what keeps others away from its network.
 fn of_host(root: &Path, loaded: &Loaded) -> Vec<Check> {
-    match (loaded.stack.scope, &loaded.stack.user) {
-        (Scope::User, Some(user)) => {
-            let mut checks = user_scope(root, user);
-            checks.extend(network_nobody_wants());
-            checks
-        }
-        _ => Vec::new(),
+    let mut checks = Vec::new();
+    if let (Scope::User, Some(user)) = (loaded.stack.scope, &loaded.stack.user) {
+        checks.extend(user_scope(root, user));
+        checks.extend(network_nobody_wants());
     }
+    checks.extend(isolated(loaded));
+    checks.extend(guarded(&loaded.stack));
+    checks
+}
+
+/// How long podman may take to describe a network.
+const PODMAN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Whether the network was made with the options that are declared. None where none are, or
+/// where podman knows no network of that name: then it is made at the next start.
+fn isolated(loaded: &Loaded) -> Option<Check> {
+    let stack = &loaded.stack;
+    if stack.network_options.is_empty() {
+        return None;
+    }
+    let podman = Podman::new(search_path().as_deref())
+        .ok()?
+        .bounded(&Bounds {
+            limit: PODMAN_LIMIT,
+            stop: Arc::default(),
+        });
+    let options = podman.network_options(&stack.network).ok()??;
+    let missing: Vec<String> = stack
+        .network_options
+        .iter()
+        .filter(|(key, value)| options.get(*key) != Some(*value))
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
+    let found = if missing.is_empty() {
+        Ok(format!(
+            "{} is closed to containers of other networks",
+            stack.network
+        ))
+    } else {
+        let flag = loaded.user_flag();
+        Err((
+            format!(
+                "{} was made without {}: containers of other networks reach it",
+                stack.network,
+                missing.join(" ")
+            ),
+            Some(format!(
+                "`systemctl{flag} stop {target}`, then `systemctl{flag} start {target}`",
+                target = stack.target
+            )),
+        ))
+    };
+    Some(Check::host(stack.scope, "network", found))
+}
+
+/// Whether other machines are kept away from the containers (system scope). None where only
+/// root may look.
+fn guarded(stack: &Stack) -> Option<Check> {
+    if stack.scope != Scope::System || stack.network_options.is_empty() {
+        return None;
+    }
+    let path = search_path();
+    let closed = Firewall::new(Path::new("/"), path.as_deref()).is_closed(&stack.network)?;
+    let found = if closed {
+        Ok("the containers are closed to other machines".to_owned())
+    } else {
+        Err((
+            "other machines reach the containers, past their published ports".to_owned(),
+            Some("`systemctl restart local-ai-guard`; its journal says what is missing".to_owned()),
+        ))
+    };
+    Some(Check::host(stack.scope, "firewall", found))
 }
 
 /// That each first start after a boot waits for a target which is never reached: quadlet
