@@ -552,3 +552,52 @@ fn an_engine_that_fell_back_to_the_processor_is_found() {
         )
     );
 }
+
+#[test]
+fn a_secret_that_nobody_brought_is_named_as_the_cause() {
+    let machine = Machine::new();
+    let missing = machine.path("brought/token");
+    let declared = with(
+        service("a"),
+        "/secrets",
+        json!([fakes::secret("local-ai-a-TOKEN", &missing, false)]),
+    );
+    machine.unit(
+        "local-ai-a.service",
+        "activating",
+        "auto-restart",
+        "exit-code",
+    );
+    let (code, out, _) = check(&machine, &stack(&[("a", declared)]), &[]);
+    assert_eq!(code, 1);
+    assert!(out.contains("secret local-ai-a-TOKEN"), "{out}");
+    assert!(out.contains("brought/token does not exist"), "{out}");
+}
+
+#[test]
+fn a_network_that_was_made_without_its_options_is_named() {
+    let machine = Machine::new();
+    let mut declared = stack(&[]);
+    declared["networkOptions"] = json!({ "isolate": "strict" });
+    for (options, code, words) in [
+        (
+            r#"{"isolate":"strict"}"#,
+            0,
+            "closed to containers of other networks",
+        ),
+        ("{}", 1, "made without isolate=strict"),
+    ] {
+        machine.program(
+            "podman",
+            &format!("case $2 in exists) ;; *) echo '[{{\"options\":{options}}}]' ;; esac"),
+        );
+        machine.program(
+            "nft",
+            "echo 'chain loopback chain containers chain accounts'",
+        );
+        let (seen, out, _) = check(&machine, &declared, &[]);
+        assert!(out.contains(words), "{out}");
+        assert!(out.contains("closed to other machines"), "{out}");
+        assert_eq!(seen, code, "{out}");
+    }
+}

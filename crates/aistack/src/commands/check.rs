@@ -13,6 +13,7 @@ use aistack_host::directory::{self, DirectoryError};
 use aistack_host::guard::Firewall;
 use aistack_host::podman::Podman;
 use aistack_host::scope::{ScopeError, UserScope};
+use aistack_host::secret::{self, SecretError};
 use aistack_host::sockets::{Exposure, Listening, SocketsError};
 use aistack_host::systemd::{Manager, Systemctl, UnitState};
 use aistack_host::users;
@@ -402,6 +403,19 @@ fn journal(scope: Scope, service: &Service) -> String {
     )
 }
 
+/// The first secret that somebody has to bring and that is not there.
+fn missing_secret(service: &Service) -> Option<String> {
+    let brought = service.secrets.iter().filter(|entry| !entry.generate);
+    brought
+        .filter_map(|entry| match secret::read(&entry.source) {
+            Err(error @ (SecretError::Missing { .. } | SecretError::Dangling { .. })) => {
+                Some(format!("secret {} ({}): {error}", entry.name, entry.option))
+            }
+            _ => None,
+        })
+        .next()
+}
+
 fn unit(scope: Scope, service: &Service, state: Option<UnitState>) -> Found {
     let Some(state) = state else {
         return Found::Unseen("systemd could not be asked".to_owned());
@@ -424,7 +438,7 @@ fn unit(scope: Scope, service: &Service, state: Option<UnitState>) -> Found {
         ),
         ("masked", _) => format!("`systemctl{flag} unmask {}`", service.unit),
         ("loaded", "inactive") => format!("`systemctl{flag} start {}`", service.unit),
-        _ => journal(scope, service),
+        _ => missing_secret(service).unwrap_or_else(|| journal(scope, service)),
     };
     Found::Bad(format!("{}{since}", state.summary()), Some(hint))
 }
@@ -626,8 +640,25 @@ fn of_host(root: &Path, loaded: &Loaded) -> Vec<Check> {
         checks.extend(network_nobody_wants());
     }
     checks.extend(isolated(loaded));
+    checks.extend(unresolved(&loaded.stack));
     checks.extend(guarded(&loaded.stack));
     checks
+}
+
+/// The machine's list of name servers, where it is missing: aardvark-dns, which answers the
+/// containers, then refuses to start, and each container with it.
+fn unresolved(stack: &Stack) -> Option<Check> {
+    const LIST: &str = "/etc/resolv.conf";
+    if stack.network_options.is_empty() || Path::new(LIST).exists() {
+        return None;
+    }
+    let found = format!("{LIST} is missing, and no container starts without it");
+    let hint = "an empty file is enough on a machine without a network".to_owned();
+    Some(Check::host(
+        stack.scope,
+        "name servers",
+        Err((found, Some(hint))),
+    ))
 }
 
 /// How long podman may take to describe a network.
