@@ -465,7 +465,7 @@ fn a_killed_container_must_be_another_one() {
 #[test]
 fn healthy_is_unit_container_and_probe() {
     let machine = Machine::new();
-    let step = json!([{ "timeout": 0.4, "wait-healthy": {} }]);
+    let step = json!([{ "timeout": 2, "wait-healthy": {} }]);
     for (state, words) in [
         ("one exited healthy", "local-ai-web is exited"),
         (
