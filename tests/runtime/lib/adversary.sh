@@ -38,7 +38,9 @@ must_not() {
 neighbour() { ip netns exec "neighbour-$RIG_NAME" "$@"; }
 
 plug_in() {
-    local ns=neighbour-$RIG_NAME pid cable=c${RIG_NAME##*-}
+    local ns=neighbour-$RIG_NAME pid cable
+    # Machines side by side end in the same number; a name has at most 15 letters.
+    cable=c$(key "$RIG_NAME")
     pid=$(<"$CACHE/state/$RIG_NAME/init.pid")
     ip netns add "$ns"
     ip link add "$cable" type veth peer name lan0 netns "/proc/$pid/ns/net"
