@@ -97,6 +97,8 @@ published() {
 }
 
 section_adversary() {
+    # A container that is not up has no address that an attack could be tried on.
+    drive adversary mended
     plug_in
     adversary_neighbour
     adversary_network
