@@ -75,3 +75,53 @@ fn without_a_firewall_nothing_may_be_started() {
     let error = firewall.close("local-ai", &network()).unwrap_err();
     assert!(error.to_string().contains("nothing is started"), "{error}");
 }
+
+/// Gives the rules to the real program in a network namespace of its own, twice, and returns
+/// what stands there afterwards; none: it can't be tried here.
+fn taken(program: &str, rules: &str, list: &str) -> Option<String> {
+    let run = |script: &str| {
+        Command::new("unshare")
+            .args(["--net", "sh", "-ec", script])
+            .env("RULES", rules)
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .output()
+            .ok()
+    };
+    if !run(&format!("command -v {program}")).is_some_and(|done| done.status.success()) {
+        println!("SKIP rules for {program}: it needs root and the program");
+        return None;
+    }
+    let twice = format!("for _ in 1 2; do printf '%s' \"$RULES\" | {program}; done; {list}");
+    let done = run(&twice)?;
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success(), "{program}: {said}\n{rules}");
+    Some(String::from_utf8_lossy(&done.stdout).into_owned())
+}
+
+#[test]
+fn nftables_takes_the_rules_and_a_second_time_replaces_them() {
+    let rules = nft_rules("local-ai", &network());
+    let Some(seen) = taken("nft -f -", &rules, "nft list ruleset") else {
+        return;
+    };
+    assert_eq!(seen.matches("chain containers").count(), 1, "{seen}");
+    assert!(seen.contains("10.89.0.0/24"), "{seen}");
+}
+
+#[test]
+fn iptables_takes_the_rules_and_a_second_time_replaces_them() {
+    for (family, v6) in [("iptables", false), ("ip6tables", true)] {
+        let rules = iptables_rules(&network(), v6);
+        let list = format!("{family} -S && {family} -t raw -S");
+        let restore = format!("{family}-restore --wait --noflush");
+        let Some(seen) = taken(&restore, &rules, &list) else {
+            return;
+        };
+        for chain in iptables_chains(&network(), v6) {
+            let rules = seen
+                .lines()
+                .filter(|line| line.starts_with(&format!("-A {} ", chain.name)));
+            assert_eq!(rules.count(), chain.rules.len(), "{}: {seen}", chain.name);
+        }
+    }
+}
