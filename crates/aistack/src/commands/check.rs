@@ -405,15 +405,13 @@ fn journal(scope: Scope, service: &Service) -> String {
 
 /// The first secret that somebody has to bring and that is not there.
 fn missing_secret(service: &Service) -> Option<String> {
-    let brought = service.secrets.iter().filter(|entry| !entry.generate);
-    brought
-        .filter_map(|entry| match secret::read(&entry.source) {
-            Err(error @ (SecretError::Missing { .. } | SecretError::Dangling { .. })) => {
-                Some(format!("secret {} ({}): {error}", entry.name, entry.option))
-            }
-            _ => None,
-        })
-        .next()
+    let mut brought = service.secrets.iter().filter(|entry| !entry.generate);
+    brought.find_map(|entry| match secret::read(&entry.source) {
+        Err(error @ (SecretError::Missing { .. } | SecretError::Dangling { .. })) => {
+            Some(format!("secret {} ({}): {error}", entry.name, entry.option))
+        }
+        _ => None,
+    })
 }
 
 fn unit(scope: Scope, service: &Service, state: Option<UnitState>) -> Found {
