@@ -192,7 +192,7 @@ adversary_account() {
         fi
     done
     # Whoever may read a lock's file can hold it.
-    open=$(as 1001 sh -c 'for f in /run/aistack/* /run/user/*/aistack/* /var/lib/local-ai/models/.*; do
+    open=$(as 1001 sh -c 'for f in /run/aistack/* /run/user/*/aistack/* /var/lib/local-ai/models/.*.partial; do
         [ -f "$f" ] && flock -n "$f" true 2>/dev/null && echo "$f"; done; true')
     must "account 1001 can hold no lock of the stack" test -z "$open"
     root_reads_no_trap
