@@ -72,6 +72,11 @@ in
       AISTACK_FLAKE = flakeReference;
       AISTACK_PCI_IDS = "${hwdata}/share/hwdata/pci.ids";
       doCheck = false; # `checks` runs the tests
+      # The files that it is made of, for a test: the source itself is no part of an evaluation
+      # that writes nothing to the store.
+      passthru.files = map (file: lib.removePrefix (toString root) (toString file)) (
+        lib.fileset.toList (lib.fileset.unions code)
+      );
       nativeBuildInputs = [ makeBinaryWrapper ];
       # The programs that fetch models, copy images and close the containers' network. Those
       # in PATH come first, so that a newer one is not hidden; podman is the system's own in any case.

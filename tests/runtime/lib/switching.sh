@@ -45,8 +45,7 @@ same() { [ "$1" = "$2" ] || { echo "was $1, is $2"; return 1; }; }
 silent_registry() {
     root sh -c 'cat >/etc/systemd/system/rig-silent.service <<EOF
 [Service]
-ExecStart=/usr/bin/python3 -c "import socket; s = socket.create_server((\"127.0.0.1\", 5999)); held = []
-while True: held.append(s.accept())"
+ExecStart=/usr/bin/python3 -c "import socket; s = socket.create_server((\"127.0.0.1\", 5999)); held = [s.accept() for _ in iter(int, 1)]"
 EOF
 mkdir -p /etc/systemd/system/multi-user.target.wants /etc/containers/registries.conf.d
 ln -sf ../rig-silent.service /etc/systemd/system/multi-user.target.wants/
@@ -61,6 +60,7 @@ section_download() {
     silent_registry
     another_redis 127.0.0.1:5999/slow:1
     "$RIG/machine" reboot
+    holds download "control: the registry takes connections" within 30 root bash -c "exec 3<>/dev/tcp/127.0.0.1/5999"
     holds download "the other services start while an image is fetched" within 90 sctl is-active --quiet "${others[@]}"
     holds download "the image is still being fetched" sctl is-active --quiet local-ai-redis-image.service
     # Home Manager and people take only these two for a system that is up.
