@@ -1,9 +1,9 @@
 //! Whether a text holds what must not leave the machine.
 //!
-//! It is looked at by the form of what is there: keys that say what they are by their
-//! beginning, names after which a secret stands, headers, addresses. A text that only
-//! looks like a secret is refused as well; that costs a person a moment, the other way
-//! round costs a secret.
+//! The form of the text decides: keys with a known beginning (`sk-`, `ghp_`), values after
+//! names such as `password`, headers, and addresses with a password in them. A text that
+//! only looks like a secret is refused too. Asking once too often costs a moment; sending
+//! a secret cannot be undone.
 
 /// What keys of services begin with. Such a word is a key if it goes on long enough.
 const PREFIXES: [&str; 32] = [

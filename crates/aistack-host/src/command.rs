@@ -314,8 +314,8 @@ pub fn run_shown(mut command: Command) -> Result<(), CommandError> {
 }
 
 /// As [`run_shown`], and stopped when it and the programs that it started neither read
-/// nor write anything for `silence`. There is no limit while they do: a slow download is
-/// no fault, one that stands still for ever is.
+/// nor write anything for `silence`. A slow download may take as long as it needs; one
+/// that stands still is stopped.
 ///
 /// # Errors
 /// As [`run_shown`], and when it was stopped.

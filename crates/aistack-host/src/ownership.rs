@@ -324,8 +324,8 @@ pub fn move_ids(path: &Path, by: Move) -> Result<u64, OwnershipError> {
     Ok(moved)
 }
 
-/// Goes through all that lies below `top`, and gives what is no folder a new owner where
-/// `take` says so; folders always.
+/// Visits everything below `top`. Folders get their new owner at once; files and links only
+/// where `take` returns true.
 fn walk(
     top: &OwnedFd,
     path: &Path,

@@ -212,7 +212,7 @@ impl Podman {
         }
     }
 
-    /// The options that a network was made with; none: there is no network of that name.
+    /// The options that a network was created with. `None` when no network has that name.
     ///
     /// # Errors
     /// When podman can't be run, or answers something else.

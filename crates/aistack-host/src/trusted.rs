@@ -1,10 +1,10 @@
 //! Paths that no other account can change.
 //!
-//! A process of root that makes, opens or closes something by its path can be led
-//! elsewhere by whoever may replace a component of that path with a link. [`directory`]
-//! walks a path component by component, each relative to the open one above it, and
-//! refuses a component that another account owns or may write to. What it returns is an
-//! open directory, so that nothing is looked up a second time.
+//! When root creates or opens a file by its path, an account that can replace a part of
+//! that path with a link can redirect root to another file. [`directory`] walks a path
+//! component by component, each relative to the open one above it, and refuses a component
+//! that another account owns or may write to. It returns an open directory, so that nothing
+//! is looked up a second time.
 //!
 //! This holds for root. What another account does by a path can harm that account alone,
 //! so there the path is only walked.
