@@ -11,8 +11,8 @@
 #   squatter    a program that listens where a stopped service would
 #   owner       a role of PostgreSQL that owns a database
 #
-# Where an attack must fail, it is seen to work first without what stops it ("control"): a
-# closed door that leads nowhere proves nothing.
+# A "control" shows first that the way of an attack is right: that it works without what stops
+# it, or that the attacker is spoken to. Without one, a failed attack proves little.
 
 LAN=198.51.100
 LAN6=fd00:77
