@@ -42,7 +42,7 @@ let
   tests = [
     (root + "/clippy.toml")
     (root + "/crates")
-    (root + "/docs/schemas")
+    (root + "/schemas")
     (root + "/pkgs/images.json")
     (root + "/share")
     (root + "/tests/rendered")

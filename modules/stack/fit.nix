@@ -1,6 +1,6 @@
 # The memory that llama.cpp needs for a model, by the formula of `aistack fit` (the
 # documentation of the crate aistack-gguf states it, docs/performance.md how near it
-# comes). Shape: docs/schemas/model-shape.schema.json.
+# comes). Shape: schemas/model-shape.schema.json.
 { lib }:
 let
   inherit (lib) max min;

@@ -258,7 +258,7 @@ in
       services = mapAttrs (service { inherit cfg stack; }) services;
     };
 
-  # What the tools read: docs/schemas/stack.schema.json. The hash covers what the
+  # What the tools read: schemas/stack.schema.json. The hash covers what the
   # container is made from; paths of this tool stay out of it, so that a new version
   # of the tool restarts nothing.
   manifest = resolved: hashes: {

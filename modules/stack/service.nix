@@ -94,7 +94,7 @@ in
       defaultText = lib.literalMD "that of the image in `pkgs/contracts`; `null` where `image` is another one";
       apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
       example = literalExpression "{ user = { set = \"app\"; uid = 1000; gid = 1000; }; programs = [ \"sh\" \"wget\" ]; }";
-      description = "What the image has, needs and refuses, which evaluation checks the service against: a file or an attribute set as in `docs/schemas/image-contract.schema.json`, of which any field may be left out (`aistack images contract` prints those of the project). With null nothing is checked, and it is assumed that the image is like the default one: its program listens on the ports of `ports`, runs as the definition's user (root where there is none) and may write the data folders, has what `health.command` calls, stops within 10 s of SIGTERM as its first process, and knows the arguments and variables that are rendered.";
+      description = "What the image has, needs and refuses, which evaluation checks the service against: a file or an attribute set as in `schemas/image-contract.schema.json`, of which any field may be left out (`aistack images contract` prints those of the project). With null nothing is checked, and it is assumed that the image is like the default one: its program listens on the ports of `ports`, runs as the definition's user (root where there is none) and may write the data folders, has what `health.command` calls, stops within 10 s of SIGTERM as its first process, and knows the arguments and variables that are rendered.";
     };
 
     address = mkOption {

@@ -1,4 +1,4 @@
-//! The facts themselves: the shape that `docs/schemas/facts.schema.json` describes.
+//! The facts themselves: the shape that `schemas/facts.schema.json` describes.
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 //! The facts are what the Nix modules know of a machine: they lie in git next
 //! to the host that they describe, so they hold nothing that changes by itself
 //! (no free memory, no host name) and nothing that identifies the machine (no
-//! serial number, no MAC address). `docs/schemas/facts.schema.json` describes
+//! serial number, no MAC address). `schemas/facts.schema.json` describes
 //! their JSON form.
 //!
 //! Every reader reads below a root directory, so that a tree captured from

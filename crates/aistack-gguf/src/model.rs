@@ -11,7 +11,7 @@ use crate::estimate::MIB;
 use crate::header::{Header, Value, read_header};
 
 /// Number of the schema of [`ModelShape`]'s JSON form
-/// (`docs/schemas/model-shape.schema.json`).
+/// (`schemas/model-shape.schema.json`).
 pub const SCHEMA: u32 = 1;
 
 /// llama.cpp has 512 at most.

@@ -370,7 +370,7 @@ fn a_split_model_with_another_number_of_tensors_is_refused() {
 fn the_shape_is_as_its_schema_says() {
     let schema = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../docs/schemas/model-shape.schema.json"
+        "/../../schemas/model-shape.schema.json"
     );
     let schema: serde_json::Value =
         serde_json::from_str(&std::fs::read_to_string(schema).unwrap()).unwrap();

@@ -50,7 +50,7 @@ pub enum ContractError {
     },
     /// It isn't a contract.
     #[error(
-        "{} is not an image contract: {}; docs/schemas/image-contract.schema.json has the fields",
+        "{} is not an image contract: {}; schemas/image-contract.schema.json has the fields",
         path.display(), aistack_text::error(cause)
     )]
     Shape {

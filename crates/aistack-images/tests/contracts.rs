@@ -21,7 +21,7 @@ fn document(path: &Path) -> Value {
 fn schema() -> jsonschema::Validator {
     jsonschema::options()
         .build(&document(&repository(
-            "docs/schemas/image-contract.schema.json",
+            "schemas/image-contract.schema.json",
         )))
         .unwrap()
 }

@@ -1,6 +1,6 @@
 //! The model of `stack.json`: what one scope of one host declared.
 //!
-//! The format is `docs/schemas/stack.schema.json`; the Nix modules write it and
+//! The format is `schemas/stack.schema.json`; the Nix modules write it and
 //! the tools know nothing else of the Nix side. [`Stack::load`] reads a file and
 //! gives either a stack whose parts agree with each other, or one error that
 //! says which file, which place in it, and what to do.

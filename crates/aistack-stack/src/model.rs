@@ -1,4 +1,4 @@
-//! The types of `stack.json`, field by field as in `docs/schemas/stack.schema.json`.
+//! The types of `stack.json`, field by field as in `schemas/stack.schema.json`.
 
 use std::collections::BTreeMap;
 use std::fmt;

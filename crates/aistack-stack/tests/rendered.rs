@@ -12,7 +12,7 @@ fn repository() -> PathBuf {
 
 #[test]
 fn every_rendered_stack_fits_schema_and_model() {
-    let schema = fs::read_to_string(repository().join("docs/schemas/stack.schema.json")).unwrap();
+    let schema = fs::read_to_string(repository().join("schemas/stack.schema.json")).unwrap();
     let validator = jsonschema::validator_for(&serde_json::from_str(&schema).unwrap()).unwrap();
     let mut seen = 0;
     for entry in fs::read_dir(repository().join("tests/rendered")).unwrap() {

@@ -26,7 +26,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 fn schema() -> jsonschema::Validator {
-    let text = fs::read_to_string(repository("docs/schemas/stack.schema.json")).unwrap();
+    let text = fs::read_to_string(repository("schemas/stack.schema.json")).unwrap();
     jsonschema::validator_for(&serde_json::from_str(&text).unwrap()).unwrap()
 }
 

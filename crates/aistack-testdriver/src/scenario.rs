@@ -1,6 +1,6 @@
 //! A scenario: a document of typed steps, in TOML or JSON.
 //!
-//! The format is `docs/schemas/scenario.schema.json`. [`Scenario::parse`] gives
+//! The format is `schemas/scenario.schema.json`. [`Scenario::parse`] gives
 //! either a scenario that follows it, or one error with the place in the document.
 
 use std::collections::BTreeMap;

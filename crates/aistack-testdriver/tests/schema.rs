@@ -17,7 +17,7 @@ fn repository(path: &str) -> PathBuf {
 }
 
 fn document_of_the_schema() -> Value {
-    let text = fs::read_to_string(repository("docs/schemas/scenario.schema.json")).unwrap();
+    let text = fs::read_to_string(repository("schemas/scenario.schema.json")).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 

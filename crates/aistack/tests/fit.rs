@@ -149,7 +149,7 @@ fn the_json_is_the_shape_as_its_schema_says_and_the_answer() {
     let value: Value = serde_json::from_str(&answer.stdout).unwrap();
     let schema = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../docs/schemas/model-shape.schema.json"
+        "/../../schemas/model-shape.schema.json"
     );
     let schema = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();

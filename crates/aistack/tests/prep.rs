@@ -55,7 +55,7 @@ fn record(machine: &Machine) -> Value {
 
 fn validator(name: &str) -> jsonschema::Validator {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../docs/schemas")
+        .join("../../schemas")
         .join(name);
     jsonschema::validator_for(&serde_json::from_slice(&fs::read(path).unwrap()).unwrap()).unwrap()
 }
