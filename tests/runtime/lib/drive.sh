@@ -50,43 +50,38 @@ drive() { told owner "$STACK" "$@"; }
 drive_root() { told root "$RIG_SHARE/nothing.json" "$@"; }
 
 told() { # WHO STACK SECTION SCENARIO…
-    local who=$1 stack=$2 section=$3 names=() s before
+    local who=$1 stack=$2 section=$3 names=() s before report
     shift 3
     for s; do
         if [ -f "$RIG/scenarios/$s.toml" ]; then s=$RIG_SHARE/$s.toml; fi
         names+=("$s")
     done
     before=$(wc -l <"$RESULTS")
-    LIMIT=1800 "$who" aistack-testdriver run "${names[@]}" --destructive --stack "$stack" 2>&1 |
-        lines "$section"
+    report=$(mktemp)
+    LIMIT=1800 "$who" aistack-testdriver run "${names[@]}" --destructive --json --stack "$stack" \
+        >"$report" 2>"$report.stderr" || true
+    lines "$section" <"$report"
+    while IFS= read -r s; do fail "$SNAP $section" "$s"; done < <(grep -v -e '^[0-9]* passed, ' -e '^$' "$report.stderr")
+    rm -f "$report" "$report.stderr"
     [ "$(wc -l <"$RESULTS")" -gt "$before" ] || fail "$SNAP $section" "no line of ${names[*]}"
 }
 
-# lines SECTION - the driver's lines with the snapshot's name, and with what each line stands on.
+# lines SECTION - the steps of the driver's JSON report, one line each with the snapshot's name and with
+# what the service is in the rig (real, or a stand-in).
 lines() {
-    local s kinds=
-    for s in "${SERVICES[@]}"; do kinds+="$s=${KIND[$s]} "; done
-    awk -v snap="$SNAP" -v section="$1" -v kinds="$kinds" -v results="$RESULTS" '
-        BEGIN {
-            n = split(kinds, pairs, " ")
-            for (i = 1; i <= n; i++) { split(pairs[i], pair, "="); kind[pair[1]] = pair[2] }
-        }
-        # WORD TIME UNIT SCENARIO: NAME, and after a colon what was seen
-        match($0, /^(ok|NOT OK|skipped) +[0-9.]+ m?s +[^:]+: /) {
-            word = $0 ~ /^ok/ ? "ok" : $0 ~ /^NOT/ ? "FAIL" : "SKIP"
-            took = $0; sub(/^(ok|NOT OK|skipped) +/, "", took); sub(/ m?s .*/, "", took)
-            unit = $0 ~ /^[a-zOKNT ]+ +[0-9.]+ ms/ ? "ms" : "s"
-            name = substr($0, RLENGTH + 1)
-            service = name; sub(/ .*/, "", service)
-            on = service in kind && kind[service] != "real" ? " (" kind[service] ")" : ""
-            if (word == "ok") print word " " snap " " section ": " name on " [" took " " unit "]"
-            else print word " " snap " " section ": " name on
-            fflush()
-            if (word != "SKIP") print word == "ok" ? "p" : "f" >>results
-            next
-        }
-        /^[0-9]+ passed, / { next }
-        { print "FAIL " snap " " section ": " $0; fflush(); print "f" >>results }'
+    local s kinds='{}' report
+    report=$(cat)
+    [ -n "$report" ] || return 0
+    jq -e .steps <<<"$report" >/dev/null 2>&1 || { fail "$SNAP $1" "the driver's report is cut off: $report"; return; }
+    for s in "${SERVICES[@]}"; do kinds=$(jq -c --arg s "$s" --arg k "${KIND[$s]}" '.[$s] = $k' <<<"$kinds"); done
+    jq -r --arg at "$SNAP $1" --argjson kinds "$kinds" '
+        def took: if . < 1000 then "\(. * 10 | round / 10) ms" else "\(. / 10 | round / 100) s" end;
+        .steps[] | ($kinds[.name | split(" ")[0]] // "real") as $kind
+        | {passed: "ok", failed: "FAIL", skipped: "SKIP"}[.finding] + " " + $at + ": " + .name
+            + (if .message then ": " + .message else "" end)
+            + (if $kind == "real" then "" else " (\($kind))" end)
+            + (if .finding == "passed" then " [\(.durationMs | took)]" else "" end)' <<<"$report"
+    jq -r '.steps[].finding | {passed: "p", failed: "f"}[.] // empty' <<<"$report" >>"$RESULTS"
 }
 
 fail() { # NAME WHAT-WAS-SEEN
