@@ -1,7 +1,7 @@
 //! Any bytes are a CDI spec or a refusal, in both of its languages.
 #![no_main]
 
-use aistack_cdi::{Devices, Files, Format, Name, parse};
+use aistack_machine::cdi::{Devices, Files, Format, Name, parse};
 use libfuzzer_sys::fuzz_target;
 
 /// The same bytes as two specs of one folder and one of another.

@@ -31,15 +31,15 @@ fuzz_target!(|bytes: &[u8]| {
     match aistack_facts::read(root.path()) {
         Ok(reading) => {
             let json = reading.facts.to_json();
-            assert_eq!(aistack_text::json(&json), json);
+            assert_eq!(aistack_machine::text::json(&json), json);
             for note in reading.notes {
                 let text = note.to_string();
-                assert_eq!(aistack_text::block(&text), text);
+                assert_eq!(aistack_machine::text::block(&text), text);
             }
         }
         Err(error) => {
             let text = error.to_string();
-            assert_eq!(aistack_text::block(&text), text);
+            assert_eq!(aistack_machine::text::block(&text), text);
         }
     }
 });

@@ -41,7 +41,7 @@ fuzz_target!(|bytes: &[u8]| {
         Ok(answer) => assert!(answer.body.len() <= 64 * 1024),
         Err(error) => {
             let text = error.to_string();
-            assert!(!text.contains(aistack_text::is_hidden), "{text:?}");
+            assert!(!text.contains(aistack_machine::text::is_hidden), "{text:?}");
         }
     }
 });

@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 
 fn printable(error: &dyn std::fmt::Display) {
     let text = error.to_string();
-    assert!(!text.contains(aistack_text::is_hidden), "{text:?}");
+    assert!(!text.contains(aistack_machine::text::is_hidden), "{text:?}");
 }
 
 fuzz_target!(|bytes: &[u8]| {

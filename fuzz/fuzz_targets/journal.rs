@@ -10,9 +10,9 @@ fuzz_target!(|bytes: &[u8]| {
         .flatten()
     {
         let shown = format!("{device:?}");
-        assert_eq!(aistack_text::block(&shown), shown);
+        assert_eq!(aistack_machine::text::block(&shown), shown);
     }
     if let Err(error) = aistack_device::loaded(&text) {
-        assert_eq!(aistack_text::block(&error), error);
+        assert_eq!(aistack_machine::text::block(&error), error);
     }
 });

@@ -11,6 +11,6 @@ fuzz_target!(|bytes: &[u8]| {
         let text = error.to_string();
         assert!(text.starts_with("stack.json"), "{text:?}");
         // Several problems stand on a line each; nothing of them moves a terminal.
-        assert_eq!(aistack_text::block(&text), text);
+        assert_eq!(aistack_machine::text::block(&text), text);
     }
 });

@@ -52,7 +52,7 @@ rec {
 
   # One spelling for each address: IPv6 in eight groups without leading zeros, an
   # IPv4-mapped one (::ffff:127.0.0.1) as IPv4; null for what is not an address.
-  # The cases are in crates/aistack-host/tests/fixtures/addresses.json, and the tools
+  # The cases are in crates/aistack-machine/tests/fixtures/addresses.json, and the tools
   # follow the same ones.
   canonicalOrNull =
     address:

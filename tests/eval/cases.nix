@@ -979,7 +979,7 @@ gpu
       );
   "the table of addresses holds" =
     let
-      table = lib.importJSON ../../crates/aistack-host/tests/fixtures/addresses.json;
+      table = lib.importJSON ../../crates/aistack-machine/tests/fixtures/addresses.json;
     in
     equal
       {

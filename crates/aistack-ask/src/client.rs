@@ -267,7 +267,7 @@ impl Client {
                 .next()
                 .and_then(|choice| choice.delta.or(choice.message)?.content)
                 .unwrap_or_default();
-            let content = aistack_text::without_hidden(&content);
+            let content = aistack_machine::text::without_hidden(&content);
             answer.push_str(&content);
             if answer.len() > MAX_ANSWER {
                 return Err(AskError::Endless {
@@ -296,7 +296,7 @@ impl Client {
         Err(AskError::Status {
             url: aistack_stack::shown(&self.url),
             code,
-            body: aistack_text::bytes(body, aistack_text::QUOTE),
+            body: aistack_machine::text::bytes(body, aistack_machine::text::QUOTE),
         })
     }
 
@@ -304,10 +304,10 @@ impl Client {
         AskError::Unreachable {
             url: aistack_stack::shown(&self.url),
             // The library's errors may quote the address.
-            why: aistack_text::line(
+            why: aistack_machine::text::line(
                 &why.to_string()
                     .replace(&self.url, &aistack_stack::shown(&self.url)),
-                aistack_text::QUOTE,
+                aistack_machine::text::QUOTE,
             ),
         }
     }
@@ -315,7 +315,7 @@ impl Client {
     fn garbage(&self, seen: &[u8]) -> AskError {
         AskError::Garbage {
             url: aistack_stack::shown(&self.url),
-            seen: aistack_text::bytes(seen, aistack_text::QUOTE),
+            seen: aistack_machine::text::bytes(seen, aistack_machine::text::QUOTE),
         }
     }
 }

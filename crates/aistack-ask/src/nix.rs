@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use aistack_host::command;
+use aistack_machine::command;
 
 /// The longest text that is parsed, in bytes.
 pub const MAX_TEXT: usize = 64 * 1024;
@@ -100,7 +100,7 @@ impl Nix {
         };
         if !done.status.success() {
             // The trace stands before the error itself.
-            let said = aistack_text::without_hidden(&done.stderr);
+            let said = aistack_machine::text::without_hidden(&done.stderr);
             let last = said.rsplit("error: ").next().unwrap_or_default();
             return Err(last.chars().take(200).collect());
         }
@@ -108,7 +108,7 @@ impl Nix {
             b"set" | b"lambda" => Ok(()),
             other => Err(format!(
                 "it is no module: a value of type {}",
-                aistack_text::without_hidden(&String::from_utf8_lossy(other))
+                aistack_machine::text::without_hidden(&String::from_utf8_lossy(other))
                     .chars()
                     .take(20)
                     .collect::<String>()

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use aistack_host::file;
+use aistack_machine::file;
 
 /// How many processes are looked at, and how many files of each: more than any
 /// engine has.

@@ -78,11 +78,14 @@ pub fn llama_cpp(log: &str) -> Option<Device> {
     {
         return Some(Device::Cpu(format!(
             "it computes on {}, which is the processor",
-            aistack_text::line(device, aistack_text::QUOTE)
+            aistack_machine::text::line(device, aistack_machine::text::QUOTE)
         )));
     }
     let where_to = match using.first() {
-        Some(device) => format!(" ({})", aistack_text::line(device, aistack_text::QUOTE)),
+        Some(device) => format!(
+            " ({})",
+            aistack_machine::text::line(device, aistack_machine::text::QUOTE)
+        ),
         None => String::new(),
     };
     match offloaded {
@@ -104,7 +107,7 @@ pub fn llama_cpp(log: &str) -> Option<Device> {
     if let Some(line) = failure {
         return Some(Device::Cpu(format!(
             "its log says: {}",
-            aistack_text::line(line, aistack_text::QUOTE)
+            aistack_machine::text::line(line, aistack_machine::text::QUOTE)
         )));
     }
     if !buffers.is_empty() {
@@ -115,7 +118,7 @@ pub fn llama_cpp(log: &str) -> Option<Device> {
     if !listed.is_empty() && !listed.iter().any(|device| is_gpu(device)) {
         return Some(Device::Cpu(format!(
             "the devices that it found are: {}",
-            aistack_text::line(&listed.join(", "), aistack_text::QUOTE)
+            aistack_machine::text::line(&listed.join(", "), aistack_machine::text::QUOTE)
         )));
     }
     None

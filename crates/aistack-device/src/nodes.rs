@@ -4,7 +4,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use aistack_host::command::below;
+use aistack_machine::command::below;
 use rustix::fs::{Access, AtFlags, CWD};
 
 /// How many entries of `/dev/dri` are looked at.
@@ -109,7 +109,7 @@ fn may_use(root: &Path, path: &Path) -> Result<(), NodeError> {
 /// The name that `/etc/group` has for a group id (group(5)), or the number.
 fn group_name(root: &Path, gid: u32) -> String {
     let groups = below(root, Path::new("/etc/group"));
-    aistack_host::file::text(&groups, 16 * 1024 * 1024)
+    aistack_machine::file::text(&groups, 16 * 1024 * 1024)
         .unwrap_or_default()
         .lines()
         .find_map(|line| {

@@ -35,7 +35,7 @@ pub fn loaded(answer: &str) -> Result<Vec<Model>, String> {
 pub fn ollama(models: &[Model], log: Option<&str>) -> Device {
     let (mut accelerated, mut slow) = (Vec::new(), Vec::new());
     for model in models {
-        let name = aistack_text::line(&model.name, aistack_text::QUOTE);
+        let name = aistack_machine::text::line(&model.name, aistack_machine::text::QUOTE);
         // Percent of a size that is at most some terabytes.
         match model.size_vram.saturating_mul(100) / model.size.max(1) {
             0 if model.size_vram == 0 => slow.push(name),
@@ -100,9 +100,9 @@ fn found_at_start(log: &str) -> Option<Found> {
             found = Some(Found::Gpu(match name {
                 Some(name) if !name.is_empty() => format!(
                     "{} ({library})",
-                    aistack_text::line(name, aistack_text::QUOTE)
+                    aistack_machine::text::line(name, aistack_machine::text::QUOTE)
                 ),
-                _ => aistack_text::line(library, aistack_text::QUOTE),
+                _ => aistack_machine::text::line(library, aistack_machine::text::QUOTE),
             }));
         }
     }

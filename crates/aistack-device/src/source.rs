@@ -8,7 +8,7 @@ use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::command::{extended_path, find};
+use aistack_machine::command::{extended_path, find};
 use ureq::Agent;
 
 use crate::handles::Units;
@@ -114,7 +114,7 @@ impl Source for Machine {
 /// The beginning of what a program writes to both of its streams, within a
 /// bounded time. It is stopped when that is enough.
 fn beginning(mut command: Command, limit: Duration) -> Result<String, String> {
-    let line = aistack_host::command::line(&command);
+    let line = aistack_machine::command::line(&command);
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -145,7 +145,7 @@ fn beginning(mut command: Command, limit: Duration) -> Result<String, String> {
     match child.wait() {
         Ok(status) if !status.success() && is_whole => Err(format!(
             "`{line}` failed: {}",
-            aistack_text::line(&text, aistack_text::QUOTE)
+            aistack_machine::text::line(&text, aistack_machine::text::QUOTE)
         )),
         Ok(_) => Ok(text),
         Err(error) => Err(format!("`{line}` could not be waited for: {error}")),

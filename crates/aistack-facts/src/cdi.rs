@@ -2,7 +2,7 @@
 
 use std::io;
 
-use aistack_cdi::{Devices, Files};
+use aistack_machine::cdi::{Devices, Files};
 
 use crate::facts::Cdi;
 use crate::reader::{Extent, Reader};

@@ -56,7 +56,7 @@ pub(crate) fn read(
 ) -> Result<(System, CpuReading), Error> {
     let (first, failure) = match first {
         Ok(bytes) => (String::from_utf8_lossy(&bytes).into_owned(), None),
-        Err(error) => (String::new(), Some(aistack_text::io(&error))),
+        Err(error) => (String::new(), Some(aistack_machine::text::io(&error))),
     };
     let first_paragraph = first.split("\n\n").next().unwrap_or_default();
     let keys = fields(first_paragraph);

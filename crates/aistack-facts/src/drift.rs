@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::Path;
 
-use aistack_host::file;
+use aistack_machine::file;
 use serde_json::{Map, Value};
 
 use crate::error::DeclaredError;

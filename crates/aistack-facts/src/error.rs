@@ -13,7 +13,7 @@ pub enum Error {
     /// The root directory can't be opened.
     #[error(
         "cannot open {} as the root directory to read from: {}; give a directory that holds proc/ and sys/",
-        root.display(), aistack_text::io(seen)
+        root.display(), aistack_machine::text::io(seen)
     )]
     Root {
         /// What was given as root.
@@ -53,7 +53,7 @@ pub enum DeclaredError {
     /// The file can't be read.
     #[error(
         "cannot read the declared facts {}: {}; write them with `aistack facts -o {}`",
-        path.display(), aistack_text::io(seen), path.display()
+        path.display(), aistack_machine::text::io(seen), path.display()
     )]
     Unreadable {
         /// The file.
@@ -114,7 +114,7 @@ pub enum SaveError {
         seen: &'static str,
     },
     /// The system refused.
-    #[error("cannot {doing} {}: {}; nothing was written", path.display(), aistack_text::io(seen))]
+    #[error("cannot {doing} {}: {}; nothing was written", path.display(), aistack_machine::text::io(seen))]
     Io {
         /// What was tried.
         doing: &'static str,

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aistack_host::file;
+use aistack_machine::file;
 use serde::Deserialize;
 
 use crate::facts::{Firmware, System};
@@ -26,7 +26,7 @@ const WINS: &str = "the machine's own is used";
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file can't be read.
-    #[error("cannot read the report {}: {}; write it with `nixos-facter -o {}`", path.display(), aistack_text::io(seen), path.display())]
+    #[error("cannot read the report {}: {}; write it with `nixos-facter -o {}`", path.display(), aistack_machine::text::io(seen), path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,

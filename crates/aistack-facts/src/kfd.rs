@@ -32,7 +32,7 @@ pub(crate) fn read(reader: &mut Reader) -> Nodes {
         // Without the amdgpu driver there is no KFD.
         Err(error) if is_missing(&error) => return Nodes::new(),
         Err(error) => {
-            reader.note(NODES_PATH, aistack_text::io(&error), meaning);
+            reader.note(NODES_PATH, aistack_machine::text::io(&error), meaning);
             return Nodes::new();
         }
     };

@@ -90,8 +90,8 @@ pub fn read_with(root: &Path, report: Option<&Report>) -> Result<Reading, Error>
     if let (Err(cpuinfo), Err(meminfo)) = (&cpuinfo, &meminfo) {
         return Err(Error::NoProc {
             root: root.to_path_buf(),
-            cpuinfo: aistack_text::io(cpuinfo),
-            meminfo: aistack_text::io(meminfo),
+            cpuinfo: aistack_machine::text::io(cpuinfo),
+            meminfo: aistack_machine::text::io(meminfo),
         });
     }
 

@@ -24,7 +24,7 @@ pub(crate) fn read(reader: &mut Reader, meminfo: io::Result<Vec<u8>>) -> Memory 
             total
         }
         Err(error) => {
-            reader.note(MEMINFO_PATH, aistack_text::io(&error), meaning);
+            reader.note(MEMINFO_PATH, aistack_machine::text::io(&error), meaning);
             None
         }
     };

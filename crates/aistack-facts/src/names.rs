@@ -38,7 +38,7 @@ pub(crate) fn read(reader: &mut Reader, wanted: &[Id]) -> BTreeMap<Id, String> {
         match reader.lines(path) {
             Ok(list) => return look_up(reader, path, list, wanted),
             Err(error) if is_missing(&error) => {}
-            Err(error) => reader.note(path, aistack_text::io(&error), MEANING),
+            Err(error) => reader.note(path, aistack_machine::text::io(&error), MEANING),
         }
     }
     // Not for a captured tree: its facts would depend on the machine that reads it.
@@ -60,7 +60,7 @@ fn look_up(
     let part = match part(list, wanted) {
         Ok(part) => part,
         Err(error) => {
-            reader.note(path, aistack_text::io(&error), MEANING);
+            reader.note(path, aistack_machine::text::io(&error), MEANING);
             return BTreeMap::new();
         }
     };

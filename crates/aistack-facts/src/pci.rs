@@ -68,7 +68,7 @@ pub(crate) fn devices(reader: &mut Reader, wanted: impl Fn(u16) -> bool) -> Vec<
         // Boards without PCI are no oddity; a machine without sysfs is.
         Err(error) if is_missing(&error) && reader.exists("sys/bus") => return Vec::new(),
         Err(error) => {
-            let seen = aistack_text::io(&error);
+            let seen = aistack_machine::text::io(&error);
             reader.note(DEVICES_PATH, seen, "no GPU is seen");
             return Vec::new();
         }
@@ -99,7 +99,11 @@ fn device(reader: &mut Reader, slot: String, wanted: impl Fn(u16) -> bool) -> Op
         Ok(driver) => Some(driver),
         Err(error) => {
             if !is_missing(&error) {
-                reader.note(&link, aistack_text::io(&error), "the driver is unknown");
+                reader.note(
+                    &link,
+                    aistack_machine::text::io(&error),
+                    "the driver is unknown",
+                );
             }
             None
         }

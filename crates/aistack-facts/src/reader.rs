@@ -194,7 +194,7 @@ impl Reader {
             Ok(bytes) => Some(String::from_utf8_lossy(&bytes).into_owned()),
             Err(error) if is_missing(&error) => None,
             Err(error) => {
-                self.note(path, aistack_text::io(&error), meaning);
+                self.note(path, aistack_machine::text::io(&error), meaning);
                 None
             }
         }
@@ -281,7 +281,7 @@ pub(crate) fn is_missing(error: &io::Error) -> bool {
 /// that were no UTF-8 or control characters, which no honest entry has.
 pub(crate) fn printable(text: &str) -> Option<String> {
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let odd = |c: char| aistack_text::is_hidden(c) || c == char::REPLACEMENT_CHARACTER;
+    let odd = |c: char| aistack_machine::text::is_hidden(c) || c == char::REPLACEMENT_CHARACTER;
     (!text.is_empty() && !text.contains(odd)).then_some(text)
 }
 

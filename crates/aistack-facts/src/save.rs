@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use aistack_host::file;
+use aistack_machine::file;
 use serde_json::Value;
 
 use crate::drift::looks_like_facts;

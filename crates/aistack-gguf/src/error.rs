@@ -9,7 +9,7 @@ use crate::types::CacheType;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused.
-    #[error("cannot read {}: {}", path.display(), aistack_text::io(seen))]
+    #[error("cannot read {}: {}", path.display(), said(seen))]
     Io {
         /// The file.
         path: PathBuf,
@@ -178,4 +178,13 @@ pub enum EstimateError {
         /// Slots asked for.
         parallel: u64,
     },
+}
+
+/// The system's message, without the number that Rust appends (`(os error 13)`).
+pub(crate) fn said(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((message, _)) => message.to_owned(),
+        None => text,
+    }
 }

@@ -191,7 +191,7 @@ impl<R: Read> Source<R> {
     fn failed(&self, error: &io::Error, what: &'static str) -> HeaderError {
         let at = self.at;
         if error.kind() != io::ErrorKind::UnexpectedEof {
-            let seen = aistack_text::io(error);
+            let seen = crate::error::said(error);
             return HeaderError::Io { at, what, seen };
         }
         if self.reader.limit() == 0 {

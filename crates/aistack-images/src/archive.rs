@@ -16,8 +16,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use aistack_host::file::{self, ReadError};
-use aistack_host::{trusted, users};
+use aistack_machine::file::{self, ReadError};
+use aistack_machine::{trusted, users};
 use flate2::read::MultiGzDecoder;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};

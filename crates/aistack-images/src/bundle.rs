@@ -10,7 +10,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use aistack_host::file;
+use aistack_machine::file;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -98,7 +98,7 @@ impl Bundle {
         let list: List = serde_json::from_slice(text).map_err(|cause| {
             failed(format!(
                 "it does not follow schema {SCHEMA}: {}",
-                aistack_text::error(&cause)
+                aistack_machine::text::error(&cause)
             ))
         })?;
         if list.schema != SCHEMA {

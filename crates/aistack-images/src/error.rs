@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use aistack_host::command::CommandError;
+use aistack_machine::command::CommandError;
 
 /// Why a lock can't be used or written.
 #[derive(Debug, thiserror::Error)]
@@ -19,7 +19,7 @@ pub enum LockError {
     /// It isn't a lock.
     #[error(
         "{} is no lock of images: {}; it maps a name to {{\"name\", \"tag\", \"digest\"}}",
-        path.display(), aistack_text::error(cause)
+        path.display(), aistack_machine::text::error(cause)
     )]
     Shape {
         /// The file.
@@ -51,7 +51,7 @@ pub enum ContractError {
     /// It isn't a contract.
     #[error(
         "{} is not an image contract: {}; schemas/image-contract.schema.json has the fields",
-        path.display(), aistack_text::error(cause)
+        path.display(), aistack_machine::text::error(cause)
     )]
     Shape {
         /// The file.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use aistack_host::command::{self, CommandError, Finished, extended_path, find};
+use aistack_machine::command::{self, CommandError, Finished, extended_path, find};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 

@@ -20,9 +20,7 @@ fn document(path: &Path) -> Value {
 
 fn schema() -> jsonschema::Validator {
     jsonschema::options()
-        .build(&document(&repository(
-            "schemas/image-contract.schema.json",
-        )))
+        .build(&document(&repository("schemas/image-contract.schema.json")))
         .unwrap()
 }
 

@@ -13,7 +13,7 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use aistack_host::command::{self, CommandError, find};
+use aistack_machine::command::{self, CommandError, find};
 
 use crate::error::FetchError;
 

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use aistack_host::command::CommandError;
-use aistack_host::directory::DirectoryError;
-use aistack_host::lock::LockError;
-use aistack_host::secret::SecretError;
-use aistack_host::trusted::TrustError;
+use aistack_machine::command::CommandError;
+use aistack_machine::directory::DirectoryError;
+use aistack_machine::lock::LockError;
+use aistack_machine::secret::SecretError;
+use aistack_machine::trusted::TrustError;
 
 /// Why a model could not be brought to its place.
 #[derive(Debug, thiserror::Error)]

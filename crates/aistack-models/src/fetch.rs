@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::{directory, secret, trusted};
+use aistack_machine::{directory, secret, trusted};
 use aistack_stack::Model;
 
 use crate::curl::{Curl, Request, Verdict};

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use aistack_host::{file, trusted, users};
+use aistack_machine::{file, trusted, users};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
 /// The largest stamp that is read, in bytes; a real one has about 170.

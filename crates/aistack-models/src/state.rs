@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aistack_host::file::{self, ReadError};
+use aistack_machine::file::{self, ReadError};
 use aistack_stack::Model;
 use sha2::{Digest, Sha256};
 

@@ -657,7 +657,7 @@ fn a_process_that_holds_the_lock_and_brings_nothing_is_named() {
 fn another_account_can_neither_lock_a_download_nor_lead_root_elsewhere() {
     use std::os::unix::fs::{PermissionsExt, chown};
     use std::os::unix::process::CommandExt;
-    if aistack_host::users::effective_uid() != 0 {
+    if aistack_machine::users::effective_uid() != 0 {
         eprintln!("\nSKIP only root can act as another account");
         return;
     }

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
-use aistack_host::command::below;
+use aistack_machine::command::below;
 use serde::Serialize;
 
 /// Whose systemd runs a unit.

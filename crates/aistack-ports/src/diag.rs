@@ -8,7 +8,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use aistack_host::sockets::Transport;
+use aistack_machine::sockets::Transport;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{

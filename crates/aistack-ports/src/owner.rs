@@ -6,9 +6,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use aistack_host::command::below;
-use aistack_host::file;
-use aistack_host::users::{self, User};
+use aistack_machine::command::below;
+use aistack_machine::file;
+use aistack_machine::users::{self, User};
 use serde::Serialize;
 
 use crate::cgroup::{self, Engine, Manager, Place};
@@ -303,7 +303,7 @@ impl<'a> Resolver<'a> {
             read = file::read(&self.proc(pid, "comm"), MAX_STATUS).ok()?;
             &read
         };
-        Some(aistack_text::field(
+        Some(aistack_machine::text::field(
             String::from_utf8_lossy(bytes).trim_end_matches('\n'),
         ))
     }
@@ -414,7 +414,7 @@ impl<'a> Resolver<'a> {
                     name: None,
                     known_by: format!(
                         "docker-proxy's arguments: it forwards {local} to {}",
-                        aistack_text::field(at)
+                        aistack_machine::text::field(at)
                     ),
                 });
             }
@@ -570,7 +570,7 @@ impl<'a> Resolver<'a> {
         Container {
             engine,
             id: Some(id),
-            name: name.map(|name| aistack_text::field(&name)),
+            name: name.map(|name| aistack_machine::text::field(&name)),
             known_by,
         }
     }

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use aistack_host::address::{self, Bound};
-use aistack_host::sockets::{self, SocketsError, Transport};
+use aistack_machine::address::{self, Bound};
+use aistack_machine::sockets::{self, SocketsError, Transport};
 
 use crate::diag;
 

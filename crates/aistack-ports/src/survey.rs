@@ -4,9 +4,9 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::path::Path;
 
-use aistack_host::address::{self, Fit};
-use aistack_host::sockets::{SocketsError, Transport};
-use aistack_host::users;
+use aistack_machine::address::{self, Fit};
+use aistack_machine::sockets::{SocketsError, Transport};
+use aistack_machine::users;
 use aistack_stack::{Protocol, Scope, Stack};
 use rustix::io::Errno;
 use serde::Serialize;

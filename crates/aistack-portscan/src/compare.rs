@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use aistack_host::address;
+use aistack_machine::address;
 
 use crate::paths;
 use crate::walk::{Enable, FileFacts, RawClaim, State, Strength};

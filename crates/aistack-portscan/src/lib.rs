@@ -22,7 +22,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use aistack_host::file::{self, ReadError};
+use aistack_machine::file::{self, ReadError};
 use ignore::{WalkBuilder, WalkState};
 use rnix::TextSize;
 use serde::Serialize;

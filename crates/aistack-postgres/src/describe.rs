@@ -30,7 +30,7 @@ pub fn sql(error: &Error) -> String {
 /// What a server said, which anybody who listens on its port can be, and any role that
 /// raises an error.
 pub fn printable(text: &str) -> String {
-    aistack_text::line(text, aistack_text::ERROR)
+    aistack_machine::text::line(text, aistack_machine::text::ERROR)
 }
 
 /// Line and column (from 1) of the place in `text` that a server's error names.

@@ -132,7 +132,10 @@ fn within(client: &mut Client, extension: &str) -> Result<Option<String>, Error>
             )?
             .try_get(0)?;
         if let Some(others) = others {
-            return Ok(Some(aistack_text::line(&others, aistack_text::QUOTE)));
+            return Ok(Some(aistack_machine::text::line(
+                &others,
+                aistack_machine::text::QUOTE,
+            )));
         }
     }
     run(

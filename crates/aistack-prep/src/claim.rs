@@ -40,7 +40,7 @@ impl Installation {
     #[must_use]
     pub fn here(root: &Path) -> Self {
         let read = |path: &str| {
-            aistack_host::file::text(&root.join(path), MAX_BYTES)
+            aistack_machine::file::text(&root.join(path), MAX_BYTES)
                 .map(|text| text.trim().to_owned())
                 .unwrap_or_default()
         };
@@ -59,7 +59,7 @@ impl Installation {
             } else {
                 host
             },
-            uid: aistack_host::users::effective_uid(),
+            uid: aistack_machine::users::effective_uid(),
             id,
         }
     }

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use aistack_host::file;
-use aistack_host::trusted::{self, TrustError};
+use aistack_machine::file;
+use aistack_machine::trusted::{self, TrustError};
 use tempfile::NamedTempFile;
 
 /// Why a file could not be read or written.

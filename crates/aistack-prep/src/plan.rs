@@ -5,8 +5,8 @@ use std::io;
 use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 
-use aistack_host::file::{self, ReadError};
-use aistack_host::users;
+use aistack_machine::file::{self, ReadError};
+use aistack_machine::users;
 use aistack_stack::Scope;
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use aistack_host::sockets::Transport;
-use aistack_host::users;
+use aistack_machine::sockets::Transport;
+use aistack_machine::users;
 use aistack_ports::{Seen, describe, holders_of};
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use aistack_host::command::{self, CommandError, Finished, extended_path, find};
+use aistack_machine::command::{self, CommandError, Finished, extended_path, find};
 use serde_json::Value;
 
 use crate::check::Check;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use aistack_cdi::Devices;
 use aistack_facts::GpuVendor;
+use aistack_machine::cdi::Devices;
 
 use crate::check::Check;
 use crate::plan::{Gpu, Plan};

@@ -83,7 +83,7 @@ fn what_is_open_to_others_is_closed_and_said() {
 
 #[test]
 fn a_folder_of_a_container_is_left_and_said() {
-    if aistack_host::users::effective_uid() != 0 {
+    if aistack_machine::users::effective_uid() != 0 {
         eprintln!("\nSKIP only root can give folders away");
         return;
     }
@@ -162,7 +162,7 @@ fn a_second_run_at_the_same_time_is_refused() {
 /// The data folder lies in a folder of eve's (user id 2001), who leads root to /victim.
 #[test]
 fn root_follows_no_path_that_another_account_can_change() {
-    if aistack_host::users::effective_uid() != 0 {
+    if aistack_machine::users::effective_uid() != 0 {
         eprintln!("\nSKIP only root can give folders away");
         return;
     }

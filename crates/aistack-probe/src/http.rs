@@ -37,7 +37,7 @@ pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
     {
         return Err(ProbeError::Redirect {
             code: status.as_u16(),
-            location: aistack_text::bytes(location.as_bytes(), 80),
+            location: aistack_machine::text::bytes(location.as_bytes(), 80),
         });
     }
     let mut body = Vec::new();
@@ -51,7 +51,7 @@ pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
     );
     Err(ProbeError::Status {
         code: status.as_u16(),
-        body: aistack_text::bytes(&body, 120),
+        body: aistack_machine::text::bytes(&body, 120),
     })
 }
 
@@ -239,6 +239,9 @@ fn failed(url: &str, error: ureq::Error, limit: Duration) -> ProbeError {
         ureq::Error::LargeResponseHeader(..) => {
             garbage(format!("a head of more than {} KiB", MAX_HEAD / 1024))
         }
-        other => garbage(aistack_text::bytes(other.to_string().as_bytes(), 120)),
+        other => garbage(aistack_machine::text::bytes(
+            other.to_string().as_bytes(),
+            120,
+        )),
     }
 }

@@ -122,7 +122,7 @@ pub fn redis(address: SocketAddr, limit: Duration) -> Result<Well, ProbeError> {
         .windows(2)
         .position(|pair| pair == b"\r\n")
         .ok_or_else(garbage)?;
-    let words = aistack_text::bytes(answer.get(1..end).unwrap_or_default(), 80);
+    let words = aistack_machine::text::bytes(answer.get(1..end).unwrap_or_default(), 80);
     match answer.first() {
         Some(b'+') if words == "PONG" => Ok(Well { answer: words }),
         Some(b'-')
@@ -198,7 +198,7 @@ impl Line {
             fields
                 .iter()
                 .find_map(|field| field.split_first().filter(|(first, _)| **first == kind))
-                .map(|(_, value)| aistack_text::bytes(value, 80))
+                .map(|(_, value)| aistack_machine::text::bytes(value, 80))
                 .unwrap_or_default()
         };
         let answer = format!("{} {}", field(b'C'), field(b'M')).trim().to_owned();
@@ -213,5 +213,5 @@ impl Line {
 }
 
 fn seen(answer: &[u8]) -> String {
-    format!("{:?}", aistack_text::bytes(answer, 40))
+    format!("{:?}", aistack_machine::text::bytes(answer, 40))
 }

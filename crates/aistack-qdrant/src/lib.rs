@@ -206,7 +206,7 @@ impl<'a> Qdrant<'a> {
                 why: error.to_string(),
             })?;
         let shown = |vector: &Vector| {
-            let distance = aistack_text::bytes(vector.distance.as_bytes(), 20);
+            let distance = aistack_machine::text::bytes(vector.distance.as_bytes(), 20);
             format!("size {}, distance {distance}", vector.size)
         };
         Ok(match described.result.config.params.vectors {
@@ -224,7 +224,7 @@ impl<'a> Qdrant<'a> {
                     .take(8)
                     .map(|(name, vector)| format!(
                         "{}: {}",
-                        aistack_text::bytes(name.as_bytes(), 40),
+                        aistack_machine::text::bytes(name.as_bytes(), 40),
                         shown(vector)
                     ))
                     .collect::<Vec<_>>()
@@ -295,7 +295,7 @@ impl<'a> Qdrant<'a> {
             status => Err(QdrantError::Status {
                 url: url.to_owned(),
                 status,
-                body: aistack_text::bytes(&answer.body, 200),
+                body: aistack_machine::text::bytes(&answer.body, 200),
             }),
         }
     }

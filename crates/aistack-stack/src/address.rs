@@ -35,7 +35,7 @@ pub fn shown(address: &str) -> String {
         "/" => url.as_str().trim_end_matches('/'),
         _ => url.as_str(),
     };
-    aistack_text::line(text, aistack_text::QUOTE)
+    aistack_machine::text::line(text, aistack_machine::text::QUOTE)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aistack_host::file::{self, ReadError};
+use aistack_machine::file::{self, ReadError};
 use serde::Deserialize;
 
 use crate::model::{SCHEMA, Scope, Stack};
@@ -49,7 +49,7 @@ pub enum LoadError {
     /// The text is not JSON (cut short, or something else).
     #[error(
         "{} is not valid JSON: {}; it is a generated file: switch again to write it anew",
-        path.display(), aistack_text::error(cause)
+        path.display(), aistack_machine::text::error(cause)
     )]
     NotJson {
         /// The file.
@@ -74,7 +74,7 @@ pub enum LoadError {
     #[error(
         "{} does not follow schema {SCHEMA} at {}: {}; the aistack program and the modules \
          are probably of different revisions: switch again with both from the same flake input",
-        path.display(), aistack_text::line(at, aistack_text::QUOTE), aistack_text::error(cause)
+        path.display(), aistack_machine::text::line(at, aistack_machine::text::QUOTE), aistack_machine::text::error(cause)
     )]
     Shape {
         /// The file.
@@ -145,7 +145,7 @@ impl Stack {
                 seen: if seen.is_null() {
                     "no number".to_owned()
                 } else {
-                    aistack_text::line(&seen.to_string(), 40)
+                    aistack_machine::text::line(&seen.to_string(), 40)
                 },
             });
         }
@@ -171,7 +171,9 @@ impl Stack {
                 path: path.to_owned(),
                 problems: problems
                     .iter()
-                    .map(|problem| aistack_text::line(problem, aistack_text::ERROR))
+                    .map(|problem| {
+                        aistack_machine::text::line(problem, aistack_machine::text::ERROR)
+                    })
                     .collect(),
             })
         }

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
-use aistack_host::address;
+use aistack_machine::address;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The schema number that this program reads.

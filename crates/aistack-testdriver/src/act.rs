@@ -10,14 +10,14 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use aistack_host::command::{self, Bounds, CommandError, Finished, below};
-use aistack_host::contained;
-use aistack_host::file::{self, ReadError};
-use aistack_host::journal::{Cursor, Journal};
-use aistack_host::podman::{Container, Held, Podman};
-use aistack_host::sockets::{Exposure, Listening, Transport};
-use aistack_host::systemd::{Manager, Systemctl};
-use aistack_host::{secret, users};
+use aistack_machine::command::{self, Bounds, CommandError, Finished, below};
+use aistack_machine::contained;
+use aistack_machine::file::{self, ReadError};
+use aistack_machine::journal::{Cursor, Journal};
+use aistack_machine::podman::{Container, Held, Podman};
+use aistack_machine::sockets::{Exposure, Listening, Transport};
+use aistack_machine::systemd::{Manager, Systemctl};
+use aistack_machine::{secret, users};
 use aistack_probe::Answer;
 use aistack_stack::{Protocol, Scope, Service, Stack};
 
@@ -427,7 +427,7 @@ impl Machine {
                 } else {
                     Err(failed(format!(
                         "{FILE} has another text: {:?}",
-                        aistack_text::bytes(&done.stdout, SHOWN)
+                        aistack_machine::text::bytes(&done.stdout, SHOWN)
                     )))
                 }
             }
@@ -591,7 +591,7 @@ impl Machine {
         {
             return Err(failed(format!(
                 "a line has {lacks:?}: {}",
-                aistack_text::bytes(bad.as_bytes(), SHOWN)
+                aistack_machine::text::bytes(bad.as_bytes(), SHOWN)
             )));
         }
         let has_all = |said: &str| {
@@ -607,7 +607,7 @@ impl Machine {
             "no line has {}; the last one of {} is: {}",
             all_of(&line.contains),
             said.lines().count(),
-            aistack_text::bytes(last.as_bytes(), SHOWN)
+            aistack_machine::text::bytes(last.as_bytes(), SHOWN)
         )))
     }
 
@@ -739,7 +739,7 @@ impl Machine {
             })),
             (status, _) => Err(failed(format!(
                 "answered status {status}: {}",
-                aistack_text::bytes(text.as_bytes(), SHOWN)
+                aistack_machine::text::bytes(text.as_bytes(), SHOWN)
             ))),
         }
     }
@@ -793,9 +793,9 @@ fn transport(protocol: Protocol) -> Transport {
 
 fn ended(done: &Finished) -> String {
     let said = if done.stderr.is_empty() {
-        aistack_text::bytes(&done.stdout, SHOWN)
+        aistack_machine::text::bytes(&done.stdout, SHOWN)
     } else {
-        aistack_text::bytes(done.stderr.as_bytes(), SHOWN)
+        aistack_machine::text::bytes(done.stderr.as_bytes(), SHOWN)
     };
     let said = if said.is_empty() {
         "it said nothing".to_owned()
@@ -807,7 +807,7 @@ fn ended(done: &Finished) -> String {
 
 /// Whether an answer has everything that is expected of it, and nothing that it must not have.
 fn answers(expected: &Expected, text: &str) -> Seen {
-    let shown = || aistack_text::bytes(text.as_bytes(), SHOWN);
+    let shown = || aistack_machine::text::bytes(text.as_bytes(), SHOWN);
     if let Some(missing) = expected
         .contains
         .iter()
@@ -829,7 +829,7 @@ fn answers(expected: &Expected, text: &str) -> Seen {
 /// Whether a text is as wanted; `what` names it in the message.
 fn holds(what: &str, wanted: &Text, bytes: &[u8]) -> Seen {
     let text = String::from_utf8_lossy(bytes);
-    let shown = aistack_text::bytes(bytes, SHOWN);
+    let shown = aistack_machine::text::bytes(bytes, SHOWN);
     if let Some(equals) = &wanted.equals
         && text.trim() != equals.trim()
     {
@@ -920,7 +920,7 @@ fn http(request: &Request, bounds: &Bounds) -> Seen {
         return Err(failed(format!(
             "answered status {}, not {wanted}: {}",
             answer.status,
-            aistack_text::bytes(&answer.body, SHOWN)
+            aistack_machine::text::bytes(&answer.body, SHOWN)
         )));
     }
     for (name, text) in &expect.headers {
@@ -941,7 +941,7 @@ fn http(request: &Request, bounds: &Bounds) -> Seen {
     let document = serde_json::from_slice(&answer.body).map_err(|error| {
         failed(format!(
             "the body is no JSON ({error}): {}",
-            aistack_text::bytes(&answer.body, SHOWN)
+            aistack_machine::text::bytes(&answer.body, SHOWN)
         ))
     })?;
     expect
@@ -982,5 +982,5 @@ fn json(wanted: &JsonMatch, document: &serde_json::Value) -> Seen {
 }
 
 fn shown(value: &serde_json::Value) -> String {
-    aistack_text::bytes(value.to_string().as_bytes(), SHOWN)
+    aistack_machine::text::bytes(value.to_string().as_bytes(), SHOWN)
 }

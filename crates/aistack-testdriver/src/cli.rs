@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use aistack_host::{file, users};
+use aistack_machine::{file, users};
 use aistack_stack::{Scope, Stack, default_path};
 use aistack_testdriver::act::Machine;
 use aistack_testdriver::builtin;
@@ -131,7 +131,7 @@ pub fn run() -> ExitCode {
         Err(error) => {
             eprintln!(
                 "aistack-testdriver: {}",
-                aistack_text::block(&format!("{error:#}"))
+                aistack_machine::text::block(&format!("{error:#}"))
             );
             ExitCode::from(2)
         }
@@ -139,7 +139,7 @@ pub fn run() -> ExitCode {
 }
 
 fn print(text: &str) -> Result<()> {
-    let text = aistack_text::coloured(text);
+    let text = aistack_machine::text::coloured(text);
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

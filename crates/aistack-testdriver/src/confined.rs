@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use aistack_host::file;
+use aistack_machine::file;
 use procfs_core::FromRead;
 use procfs_core::process::{MountInfos, Status};
 use rustix::thread::CapabilitySet;

@@ -8,11 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use aistack_host::command::{Bounds, CommandError};
-use aistack_host::file;
-use aistack_host::journal::Journal;
-use aistack_host::podman::Podman;
-use aistack_host::systemd::Systemctl;
+use aistack_machine::command::{Bounds, CommandError};
+use aistack_machine::file;
+use aistack_machine::journal::Journal;
+use aistack_machine::podman::Podman;
+use aistack_machine::systemd::Systemctl;
 use memchr::memmem;
 
 /// How long one process's command line is waited for.

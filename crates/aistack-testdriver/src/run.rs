@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::command::Bounds;
+use aistack_machine::command::Bounds;
 use serde::Serialize;
 
 use crate::act::{Machine, Trouble};
@@ -100,7 +100,7 @@ impl Runner<'_> {
                 finding: outcome.finding,
                 message: outcome
                     .message
-                    .map(|text| aistack_text::bytes(text.as_bytes(), 600)),
+                    .map(|text| aistack_machine::text::bytes(text.as_bytes(), 600)),
                 tries: outcome.tries,
                 duration_ms: (outcome.duration.as_secs_f64() * 1e5).round() / 1e2,
             };

@@ -12,7 +12,7 @@ use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aistack_host::file::{self, ReadError};
+use aistack_machine::file::{self, ReadError};
 use aistack_stack::Protocol;
 use serde::{Deserialize, Deserializer, de};
 
@@ -1147,7 +1147,7 @@ fn tree(path: &Path, text: &[u8]) -> Result<serde_json::Value, ScenarioError> {
     let syntax = |format, cause: &dyn fmt::Display| ScenarioError::Syntax {
         path: path.to_owned(),
         format,
-        cause: aistack_text::error(cause),
+        cause: aistack_machine::text::error(cause),
     };
     if path.extension().is_some_and(|name| name == "json") {
         return serde_json::from_slice(text).map_err(|error| syntax("JSON", &error));
@@ -1217,7 +1217,7 @@ pub(crate) fn shaped<T: de::DeserializeOwned>(
             } else {
                 at
             },
-            cause: aistack_text::error(&error.into_inner()),
+            cause: aistack_machine::text::error(&error.into_inner()),
         }
     })
 }

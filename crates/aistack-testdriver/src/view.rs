@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use aistack_host::command::CommandError;
-use aistack_host::podman::{Container, Podman};
-use aistack_host::systemd::{Systemctl, SystemdError, UnitState};
+use aistack_machine::command::CommandError;
+use aistack_machine::podman::{Container, Podman};
+use aistack_machine::systemd::{Systemctl, SystemdError, UnitState};
 use aistack_stack::Stack;
 
 /// An answer, and when it was asked for.

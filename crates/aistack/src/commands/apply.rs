@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::command::CommandError;
-use aistack_host::podman::Podman;
-use aistack_host::systemd::{Systemctl, UnitState};
-use aistack_host::users;
-use aistack_host::{file, lock};
+use aistack_machine::command::CommandError;
+use aistack_machine::podman::Podman;
+use aistack_machine::systemd::{Systemctl, UnitState};
+use aistack_machine::users;
+use aistack_machine::{file, lock};
 use aistack_stack::{Scope, Service};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aistack_ask::{AskError, Client, Key, Message, Role, candidates, nix, secrets, text};
-use aistack_host::command::find;
-use aistack_host::file::{self, ReadError};
-use aistack_host::systemd::{Manager, Systemctl};
-use aistack_host::{contained, secret, users};
+use aistack_machine::command::find;
+use aistack_machine::file::{self, ReadError};
+use aistack_machine::systemd::{Manager, Systemctl};
+use aistack_machine::{contained, secret, users};
 use aistack_stack::Scope;
 use anyhow::{Context, Result, bail};
 
@@ -113,7 +113,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
         return with(&args.endpoint, |client| {
             output::print(&format!(
                 "{} answers\n",
-                aistack_text::line(&client.model, aistack_text::QUOTE)
+                aistack_machine::text::line(&client.model, aistack_machine::text::QUOTE)
             ))?;
             Ok(Verdict::AsDeclared)
         });
@@ -248,7 +248,7 @@ pub fn chat(args: &Chat) -> Result<Verdict> {
         if person {
             eprintln!(
                 "{} answers; `exit` or the end of input leaves",
-                aistack_text::line(&client.model, aistack_text::QUOTE)
+                aistack_machine::text::line(&client.model, aistack_machine::text::QUOTE)
             );
         }
         let mut input = io::stdin().lock();

@@ -8,15 +8,15 @@ use std::thread;
 use std::time::Duration;
 
 use aistack_device::{Device, Engine, Machine, Owner, Question};
-use aistack_host::command::{Bounds, below};
-use aistack_host::directory::{self, DirectoryError};
-use aistack_host::guard::Firewall;
-use aistack_host::podman::Podman;
-use aistack_host::scope::{ScopeError, UserScope};
-use aistack_host::secret::{self, SecretError};
-use aistack_host::sockets::{Exposure, Listening, SocketsError};
-use aistack_host::systemd::{Manager, Systemctl, UnitState};
-use aistack_host::users;
+use aistack_machine::command::{Bounds, below};
+use aistack_machine::directory::{self, DirectoryError};
+use aistack_machine::guard::Firewall;
+use aistack_machine::podman::Podman;
+use aistack_machine::scope::{ScopeError, UserScope};
+use aistack_machine::secret::{self, SecretError};
+use aistack_machine::sockets::{Exposure, Listening, SocketsError};
+use aistack_machine::systemd::{Manager, Systemctl, UnitState};
+use aistack_machine::users;
 use aistack_probe::{Outcome, ProbeError};
 use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service, Stack};
 use anyhow::{Result, bail};
@@ -205,7 +205,7 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
         .map(|loaded| {
             loaded
                 .systemctl()
-                .map_err(|error| aistack_text::error(&error))
+                .map_err(|error| aistack_machine::text::error(&error))
         })
         .collect();
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aistack_host::guard::{Backend, Firewall, GuardError, Network};
+use aistack_machine::guard::{Backend, Firewall, GuardError, Network};
 use aistack_stack::{Scope, Stack};
 use anyhow::{Result, bail};
 

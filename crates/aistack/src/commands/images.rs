@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use aistack_host::podman::Podman;
 use aistack_images::{
     Bundle, Bundler, Contracts, Difference, Entry, Image, Lock, Made, RegistryError, Skopeo,
     architecture, mib,
 };
+use aistack_machine::podman::Podman;
 use aistack_stack::{Image as StackImage, Stack};
 use anyhow::{Result, bail};
 use serde::Serialize;

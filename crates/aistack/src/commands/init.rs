@@ -6,9 +6,9 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use aistack_host::file;
-use aistack_host::sockets::{Exposure, Listening, Transport};
 use aistack_init::{HostName, Kind, Machine, Plan, Request, SourceUrl, UserName};
+use aistack_machine::file;
+use aistack_machine::sockets::{Exposure, Listening, Transport};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 

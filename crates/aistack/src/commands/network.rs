@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use aistack_host::podman::Podman;
+use aistack_machine::podman::Podman;
 use anyhow::Result;
 
 use super::select::{self, search_path};

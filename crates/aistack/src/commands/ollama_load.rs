@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::podman::Podman;
+use aistack_machine::podman::Podman;
 use aistack_models::{Ollama, with_tag};
 use aistack_stack::{Probe, Service};
 use anyhow::{Result, bail};

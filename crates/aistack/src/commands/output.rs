@@ -20,7 +20,7 @@ pub const FAINT: Style = Style::new().dimmed();
 /// `NO_COLOR` is unset. A reader that has gone (`| head`) is no error. Of what others
 /// wrote nothing that a terminal acts on is printed.
 pub fn print(text: &str) -> Result<()> {
-    write(&aistack_text::coloured(text))
+    write(&aistack_machine::text::coloured(text))
 }
 
 fn write(text: &str) -> Result<()> {
@@ -36,19 +36,27 @@ fn write(text: &str) -> Result<()> {
 /// One or more lines for standard output: what `println!` is in this program. Colours are
 /// not for these. A reader that has gone is no error.
 pub fn say(text: &str) {
-    drop(writeln!(io::stdout(), "{}", aistack_text::block(text)));
+    drop(writeln!(
+        io::stdout(),
+        "{}",
+        aistack_machine::text::block(text)
+    ));
 }
 
 /// The same for standard error: what `eprintln!` is in this program.
 pub fn complain(text: &str) {
-    drop(writeln!(io::stderr(), "{}", aistack_text::block(text)));
+    drop(writeln!(
+        io::stderr(),
+        "{}",
+        aistack_machine::text::block(text)
+    ));
 }
 
 /// Prints a value as JSON, indented.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_string_pretty(value).context("the output is not JSON")?;
     text.push('\n');
-    write(&aistack_text::json(&text))
+    write(&aistack_machine::text::json(&text))
 }
 
 /// One field of a table.
@@ -67,7 +75,7 @@ impl Cell {
     /// Text in a style.
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self {
-            text: aistack_text::field(&text.into()),
+            text: aistack_machine::text::field(&text.into()),
             style,
         }
     }

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::sockets::Transport;
-use aistack_host::users;
+use aistack_machine::sockets::Transport;
+use aistack_machine::users;
 use aistack_ports::{Declared, Owner, Row, Seen, Socket, Survey, Verdict as Fit, describe};
 use aistack_stack::{Protocol, Scope};
 use anyhow::{Context, Result};

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use aistack_host::command::below;
-use aistack_host::users;
+use aistack_machine::command::below;
+use aistack_machine::users;
 use aistack_prep::directories::{self, Share};
 use aistack_prep::env;
 use aistack_prep::glove::{self, Glove, State};

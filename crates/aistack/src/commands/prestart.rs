@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::directory::{self, DirectoryError};
-use aistack_host::ownership::{self, IdRange, Move, Record};
-use aistack_host::podman::Podman;
-use aistack_host::secret;
-use aistack_host::sockets::{Transport, try_bind};
-use aistack_host::sqlite::{self, SqliteError};
+use aistack_machine::directory::{self, DirectoryError};
+use aistack_machine::ownership::{self, IdRange, Move, Record};
+use aistack_machine::podman::Podman;
+use aistack_machine::secret;
+use aistack_machine::sockets::{Transport, try_bind};
+use aistack_machine::sqlite::{self, SqliteError};
 use aistack_postgres::VersionError;
 use aistack_stack::{
     IntegrityKind, Port, Postgres, Protocol, RequiredPath, Scope, Secret, Service, Stack,

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use aistack_host::podman::Podman;
-use aistack_host::systemd::UnitState;
 use aistack_images::{ArchiveError, Checked};
+use aistack_machine::podman::Podman;
+use aistack_machine::systemd::UnitState;
 use aistack_stack::{Image, Service};
 use anyhow::Result;
 

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_host::contained;
-use aistack_host::podman::{Held, Podman};
-use aistack_host::secret::{self, SecretError};
+use aistack_machine::contained;
+use aistack_machine::podman::{Held, Podman};
+use aistack_machine::secret::{self, SecretError};
 use aistack_stack::Service;
 use anyhow::Result;
 

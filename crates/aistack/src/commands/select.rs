@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use aistack_host::command::below;
-use aistack_host::systemd::{Manager, Systemctl};
-use aistack_host::users;
+use aistack_machine::command::below;
+use aistack_machine::systemd::{Manager, Systemctl};
+use aistack_machine::users;
 use aistack_stack::{LoadError, Scope, Service, Stack, default_path};
 use anyhow::{Context, Result, bail};
 

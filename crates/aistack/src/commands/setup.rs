@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use aistack_host::podman::Podman;
-use aistack_host::secret;
+use aistack_machine::podman::Podman;
+use aistack_machine::secret;
 use aistack_postgres::Server;
 use aistack_qdrant::{Found, QdrantError, declared};
 use aistack_stack::{Collection, Postgres, Qdrant, Service};
@@ -86,7 +86,7 @@ fn proof(
 ) -> impl Fn() -> Result<(), String> + Sync {
     let systemctl = loaded
         .systemctl()
-        .map_err(|error| aistack_text::error(&error));
+        .map_err(|error| aistack_machine::text::error(&error));
     move || {
         let systemctl = systemctl.as_ref().map_err(String::as_str);
         stores::prove(Path::new("/"), systemctl, service, address)
@@ -97,7 +97,7 @@ fn command_inside(
     podman: &Podman,
     service: &Service,
     command: &[String],
-) -> Result<(), aistack_host::command::CommandError> {
+) -> Result<(), aistack_machine::command::CommandError> {
     let mut attempt = 1;
     loop {
         match podman.exec(&service.container, command) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use aistack_host::systemd::UnitState;
+use aistack_machine::systemd::UnitState;
 use aistack_stack::{Image, Port, Protocol, Scope, Service};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;

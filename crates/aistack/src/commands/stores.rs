@@ -3,11 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use aistack_host::command::below;
-use aistack_host::contained;
-use aistack_host::secret::{self, SecretError};
-use aistack_host::sqlite::SqliteError;
-use aistack_host::systemd::Systemctl;
+use aistack_machine::command::below;
+use aistack_machine::contained;
+use aistack_machine::secret::{self, SecretError};
+use aistack_machine::sqlite::SqliteError;
+use aistack_machine::systemd::Systemctl;
 use aistack_postgres::Passwords;
 use aistack_stack::{Integrity, Postgres, Service};
 
@@ -30,7 +30,7 @@ pub fn prove(
 ) -> Result<(), String> {
     let systemctl = systemctl.map_err(str::to_owned)?;
     contained::prove(root, systemctl, &service.unit, address)
-        .map_err(|error| aistack_text::error(&anyhow::Error::new(error)))
+        .map_err(|error| aistack_machine::text::error(&anyhow::Error::new(error)))
 }
 
 /// The passwords of what is declared, from their files below `root`.

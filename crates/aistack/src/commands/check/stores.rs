@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use aistack_host::command::below;
-use aistack_host::secret::{self, SecretError};
-use aistack_host::sqlite::{self, SqliteError};
-use aistack_host::systemd::Systemctl;
+use aistack_machine::command::below;
+use aistack_machine::secret::{self, SecretError};
+use aistack_machine::sqlite::{self, SqliteError};
+use aistack_machine::systemd::Systemctl;
 use aistack_postgres::{Passwords, Seen, Server};
 use aistack_qdrant::{Found as Held, declared};
 use aistack_stack::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};

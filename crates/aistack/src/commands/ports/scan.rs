@@ -185,7 +185,7 @@ fn text(dir: &Path, report: &Report) -> String {
 fn excerpt(claim: &Claim) -> (String, usize) {
     let trimmed = claim.excerpt.trim_start();
     let cut = claim.excerpt.chars().count() - trimmed.chars().count();
-    let shown = aistack_text::field(trimmed.trim_end());
+    let shown = aistack_machine::text::field(trimmed.trim_end());
     (shown, claim.column.saturating_sub(1 + cut))
 }
 

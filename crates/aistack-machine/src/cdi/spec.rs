@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Deserialize;
 
-use crate::name::{is_device, parse_kind};
+use crate::cdi::name::{is_device, parse_kind};
 
 /// How many devices a file may define.
 const MAX_DEVICES: usize = 4096;
@@ -112,15 +112,15 @@ pub fn parse(bytes: &[u8], format: Format) -> Result<Spec, SpecError> {
     };
     let generation = written.cdi_version.trim_start_matches('v');
     if !generation.starts_with("0.") && !generation.starts_with("1.") {
-        return Err(SpecError::Version(aistack_text::line(
+        return Err(SpecError::Version(crate::text::line(
             &written.cdi_version,
-            aistack_text::QUOTE,
+            crate::text::QUOTE,
         )));
     }
     if parse_kind(&written.kind).is_none() {
-        return Err(SpecError::Kind(aistack_text::line(
+        return Err(SpecError::Kind(crate::text::line(
             &written.kind,
-            aistack_text::QUOTE,
+            crate::text::QUOTE,
         )));
     }
     if written.devices.len() > MAX_DEVICES {
@@ -136,7 +136,7 @@ pub fn parse(bytes: &[u8], format: Format) -> Result<Spec, SpecError> {
         [first, ..] => vec![format!(
             "{} devices have names that no container can ask for, the first is {:?}",
             odd.len(),
-            aistack_text::line(first, aistack_text::QUOTE)
+            crate::text::line(first, crate::text::QUOTE)
         )],
     };
     Ok(Spec {
@@ -162,9 +162,9 @@ fn from_yaml(bytes: &[u8]) -> Result<Written, SpecError> {
     };
     serde_saphyr::from_slice_with_options(bytes, options).map_err(|error| {
         let text = error.to_string();
-        SpecError::Yaml(aistack_text::line(
+        SpecError::Yaml(crate::text::line(
             text.lines().next().unwrap_or_default(),
-            aistack_text::QUOTE,
+            crate::text::QUOTE,
         ))
     })
 }

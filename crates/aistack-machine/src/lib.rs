@@ -1,11 +1,12 @@
-//! What runs on this machine now: units, listening sockets, containers, and
-//! what rootless containers need of the host.
+//! The machine: files, processes, sockets, units, containers and devices, read and driven
+//! here and nowhere else.
 //!
-//! Files say it where files can ([`sockets`], [`scope`], both read below a
+//! Files answer where files can ([`sockets`], [`scope`], [`cdi`], all read below a
 //! root). systemctl and podman are the two programs that are driven; each sits
 //! behind one module with typed answers ([`systemd`], [`podman`]).
 
 pub mod address;
+pub mod cdi;
 pub mod command;
 pub mod contained;
 pub mod directory;
@@ -21,5 +22,6 @@ pub mod secret;
 pub mod sockets;
 pub mod sqlite;
 pub mod systemd;
+pub mod text;
 pub mod trusted;
 pub mod users;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use aistack_host::systemd::{SystemdError, UnitState, parse_show};
+use aistack_machine::systemd::{SystemdError, UnitState, parse_show};
 
 const SHOWN: &str = include_str!("fixtures/systemctl-show.txt");
 /// In the order of the capture. fix-other is an alias of fix-alias.

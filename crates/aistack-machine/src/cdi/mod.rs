@@ -10,7 +10,7 @@
 //! nothing of the others.
 //!
 //! ```no_run
-//! let devices = aistack_cdi::Devices::read(std::path::Path::new("/"));
+//! let devices = aistack_machine::cdi::Devices::read(std::path::Path::new("/"));
 //! println!("{}", devices.has("nvidia.com/gpu=all"));
 //! ```
 
@@ -22,7 +22,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use aistack_host::file;
+use crate::file;
 
 pub use name::{Name, NameError};
 pub use spec::{Format, Spec, SpecError, parse};

@@ -8,7 +8,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use aistack_cdi::{Devices, Format, SpecError, parse};
+use aistack_machine::cdi::{Devices, Format, SpecError, parse};
 use tempfile::TempDir;
 
 struct Tree(TempDir);
@@ -103,7 +103,10 @@ fn a_broken_file_becomes_a_note_and_hides_no_other() {
         .file("etc/cdi/i-types.yaml", "cdiVersion: [0.5]\nkind: {}\n");
     fs::create_dir(tree.0.path().join("etc/cdi/j-folder.json")).unwrap();
     symlink("nowhere", tree.0.path().join("etc/cdi/k-gone.json")).unwrap();
-    tree.file("etc/cdi/l-long.json", vec![b' '; aistack_cdi::MAX_FILE + 1]);
+    tree.file(
+        "etc/cdi/l-long.json",
+        vec![b' '; aistack_machine::cdi::MAX_FILE + 1],
+    );
     // No folder at all.
     tree.file("run/cdi", "a file");
 

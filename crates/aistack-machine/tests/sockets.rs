@@ -8,7 +8,7 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
-use aistack_host::sockets::{Exposure, Listening, SocketsError, Transport, try_bind};
+use aistack_machine::sockets::{Exposure, Listening, SocketsError, Transport, try_bind};
 
 fn captured() -> Listening {
     Listening::read(Path::new(concat!(

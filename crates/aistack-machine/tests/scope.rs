@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use aistack_host::scope::{ScopeError, UserScope};
+use aistack_machine::scope::{ScopeError, UserScope};
 use tempfile::TempDir;
 
 fn tree(files: &[(&str, &str)]) -> TempDir {

@@ -455,7 +455,7 @@ fn run_until(
 fn joined(text: &[u8]) -> String {
     String::from_utf8_lossy(text)
         .lines()
-        .map(|line| aistack_text::line(line, aistack_text::ERROR))
+        .map(|line| crate::text::line(line, crate::text::ERROR))
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join("; ")
