@@ -225,16 +225,16 @@ impl Podman {
             #[serde(default)]
             options: Option<BTreeMap<String, String>>,
         }
-        // `podman network exists`: 0 yes, 1 no.
-        let exists = self.ask(&["network", "exists", name].map(OsStr::new), None)?;
-        match exists.status.code() {
-            Some(0) => {}
-            Some(1) => return Ok(None),
-            _ => return Err(exists.into_error()),
-        }
+        // One call where the network exists, as at each start but the first.
         let done = self.ask(&["network", "inspect", name].map(OsStr::new), None)?;
         if !done.status.success() {
-            return Err(done.into_error());
+            // Versions differ in the code for a missing one; `podman network exists`: 0 yes, 1 no.
+            let exists = self.ask(&["network", "exists", name].map(OsStr::new), None)?;
+            return match exists.status.code() {
+                Some(1) => Ok(None),
+                Some(0) => Err(done.into_error()),
+                _ => Err(exists.into_error()),
+            };
         }
         let answers = serde_json::from_slice::<Vec<Answer>>(&done.stdout).ok();
         match answers.and_then(|mut answers| answers.pop()) {
