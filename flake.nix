@@ -239,22 +239,8 @@
         tests =
           import ./tests/eval/cases.nix { inherit self inputs; }
           // import ./tests/eval/readme.nix { inherit lib self inputs; };
-        # Three hosts for benches/eval.sh: the module's price.
-        bench =
-          let
-            drvPath =
-              modules:
-              (lib.nixosSystem { modules = [ ./hosts/workstation/machine.nix ] ++ modules; })
-              .config.system.build.toplevel.drvPath;
-          in
-          {
-            without = drvPath [ ];
-            off = drvPath [ self.nixosModules.default ];
-            on = drvPath [
-              self.nixosModules.default
-              ./hosts/workstation
-            ];
-          };
+        # Hosts for benches/eval.sh: what the module, its services and the package cost.
+        bench = import ./benches/hosts.nix { inherit lib self quadlet-nix; };
         # For benches/ledger.sh: the number of conflicts among n claims, all different.
         benchLedger = import ./benches/ledger.nix { inherit lib; };
         # The outputs of a template, or of a folder that `aistack init` made of one, with
