@@ -15,20 +15,20 @@ case "${1-}" in
 '') ;;
 --check) check=true ;;
 *)
-  echo "usage: benches/facts.sh [--check]" >&2
-  exit 2
-  ;;
+    echo "usage: benches/facts.sh [--check]" >&2
+    exit 2
+    ;;
 esac
 
 missing=()
 for program in cargo hyperfine lshw hwinfo jq; do
-  # lshw and hwinfo lie in sbin, which not every PATH has.
-  PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("$program")
+    # lshw and hwinfo lie in sbin, which not every PATH has.
+    PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("$program")
 done
 PATH="$PATH:/usr/sbin:/sbin"
 if ((${#missing[@]} > 0)); then
-  echo "benches/facts.sh: missing: ${missing[*]} (Debian: apt-get install hyperfine lshw hwinfo jq)" >&2
-  exit 2
+    echo "benches/facts.sh: missing: ${missing[*]} (Debian: apt-get install hyperfine lshw hwinfo jq)" >&2
+    exit 2
 fi
 
 cargo build --release --quiet --package aistack
@@ -38,9 +38,9 @@ trap 'rm -f "$result"' EXIT
 
 # -N: no shell between, whose start would be most of what is measured.
 hyperfine -N --warmup 3 --min-runs 10 --export-json "$result" \
-  --command-name 'aistack facts' "$aistack facts" \
-  --command-name 'lshw -json' 'lshw -json' \
-  --command-name 'hwinfo --all' 'hwinfo --all'
+    --command-name 'aistack facts' "$aistack facts" \
+    --command-name 'lshw -json' 'lshw -json' \
+    --command-name 'hwinfo --all' 'hwinfo --all'
 
 echo "median of whole processes, $(nproc) CPUs:"
 jq --raw-output '
@@ -53,13 +53,13 @@ jq --raw-output '
 ' "$result"
 
 if $check; then
-  jq --exit-status '
+    jq --exit-status '
     .results as [$ours, $lshw, $hwinfo]
     | $ours.median < 0.005
       and $lshw.median >= 20 * $ours.median
       and $hwinfo.median >= 20 * $ours.median
   ' "$result" >/dev/null || {
-    echo "benches/facts.sh: a target is missed: under 5 ms, and 20 times faster than either" >&2
-    exit 1
-  }
+        echo "benches/facts.sh: a target is missed: under 5 ms, and 20 times faster than either" >&2
+        exit 1
+    }
 fi

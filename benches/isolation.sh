@@ -17,16 +17,19 @@ cp -r "$snapshot" "$work/open"
 sed -i '/^UIDMap=/d; /^GIDMap=/d; /^Options=isolate/d; /aistack network /d; /local-ai-guard/d' "$work"/open/quadlet/*
 rm -f "$work/open/units/local-ai-guard.service"
 jq '.networkOptions = {} | .services[] |= (.ids = null | .data[].owner |= (if . then {uid: (.uid % 65536), gid: (.gid % 65536)} else . end))' \
-  "$snapshot/stack.json" >"$work/open/stack.json"
+    "$snapshot/stack.json" >"$work/open/stack.json"
 awk '{ for (i = 1; i <= NF; i++) { n = $i; gsub(/[^0-9]/, "", n); if (n >= 1879048192) sub(n, n % 65536, $i) } print }' \
-  "$snapshot/tmpfiles.conf" >"$work/open/tmpfiles.conf"
+    "$snapshot/tmpfiles.conf" >"$work/open/tmpfiles.conf"
 cp -r "$snapshot" "$work/closed"
 
 for ((i = 0; i < runs; i++)); do
-  for kind in open closed; do
-    out=$(tests/runtime/run --snapshot "$work/$kind" boot start) || { grep '^FAIL' <<<"$out" >&2; exit 1; }
-    grep "^| $kind" <<<"$out" | awk '{print $6}' >>"$work/seconds-$kind"
-  done
+    for kind in open closed; do
+        out=$(tests/runtime/run --snapshot "$work/$kind" boot start) || {
+            grep '^FAIL' <<<"$out" >&2
+            exit 1
+        }
+        grep "^| $kind" <<<"$out" | awk '{print $6}' >>"$work/seconds-$kind"
+    done
 done
 median() { sort -n "$work/seconds-$1" | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 awk -v o="$(median open)" -v c="$(median closed)" -v n="$runs" 'BEGIN {

@@ -21,57 +21,57 @@ case "${1-}" in
 '') ;;
 --check) check=true ;;
 *)
-  echo "usage: benches/ports.sh [--check]" >&2
-  exit 2
-  ;;
+    echo "usage: benches/ports.sh [--check]" >&2
+    exit 2
+    ;;
 esac
 
 PATH="$PATH:/usr/sbin:/sbin"
 missing=()
 for program in hyperfine ss lsof python3 jq; do
-  command -v "$program" >/dev/null || missing+=("$program")
+    command -v "$program" >/dev/null || missing+=("$program")
 done
 if ((${#missing[@]} > 0)); then
-  echo "benches/ports.sh: missing: ${missing[*]} (Debian: apt-get install hyperfine iproute2 lsof python3 jq)" >&2
-  exit 2
+    echo "benches/ports.sh: missing: ${missing[*]} (Debian: apt-get install hyperfine iproute2 lsof python3 jq)" >&2
+    exit 2
 fi
 
 aistack=${AISTACK_BIN:-}
 if [ -z "$aistack" ]; then
-  cargo build --release --quiet --package aistack
-  aistack="${CARGO_TARGET_DIR:-target}/release/aistack"
+    cargo build --release --quiet --package aistack
+    aistack="${CARGO_TARGET_DIR:-target}/release/aistack"
 fi
 
 work=$(mktemp -d)
 cleanup() {
-  exec 8>&- # the load ends with its standard input
-  rm -rf "$work"
+    exec 8>&- # the load ends with its standard input
+    rm -rf "$work"
 }
 trap cleanup EXIT
 mkfifo "$work/input"
 python3 benches/ports-load.py "$sockets" "$processes" <"$work/input" >"$work/ready" &
 exec 8>"$work/input"
 for _ in $(seq 300); do
-  grep -q ready "$work/ready" && break
-  sleep 0.1
+    grep -q ready "$work/ready" && break
+    sleep 0.1
 done
 grep -q ready "$work/ready" || {
-  echo "benches/ports.sh: the sockets could not be opened" >&2
-  exit 2
+    echo "benches/ports.sh: the sockets could not be opened" >&2
+    exit 2
 }
 seen=$("$aistack" ports --json 8>&- | jq '[.rows[] | select(.protocol == "tcp" and .owner.process != null)] | length')
 if ((seen < sockets)); then
-  echo "benches/ports.sh: aistack ports names the owners of $seen sockets, not of $sockets" >&2
-  exit 2
+    echo "benches/ports.sh: aistack ports names the owners of $seen sockets, not of $sockets" >&2
+    exit 2
 fi
 
 # -N: no shell between. lsof exits 1 when there is something that it could not see.
 hyperfine -N --ignore-failure --warmup 3 --runs "$runs" --export-json "$work/result" \
-  --command-name 'aistack ports' "$aistack ports" \
-  --command-name 'ss -tlnp' 'ss -tlnp' \
-  --command-name 'lsof -nP -i' 'lsof -nP -i' >/dev/null 2>"$work/log" 8>&- || {
-  cat "$work/log" >&2
-  exit 2
+    --command-name 'aistack ports' "$aistack ports" \
+    --command-name 'ss -tlnp' 'ss -tlnp' \
+    --command-name 'lsof -nP -i' 'lsof -nP -i' >/dev/null 2>"$work/log" 8>&- || {
+    cat "$work/log" >&2
+    exit 2
 }
 
 echo "$sockets listening sockets, $processes processes, $(nproc) CPUs, $runs runs:"
@@ -85,11 +85,11 @@ jq --raw-output '
 ' "$work/result"
 
 if $check; then
-  jq --exit-status '
+    jq --exit-status '
     .results as [$ours, $ss, $lsof]
     | $ours.median <= 1.5 * $ss.median and 3 * $ours.median < $lsof.median
   ' "$work/result" >/dev/null || {
-    echo "benches/ports.sh: a target is missed: under a third of lsof, at most 1.5 times ss" >&2
-    exit 1
-  }
+        echo "benches/ports.sh: a target is missed: under a third of lsof, at most 1.5 times ss" >&2
+        exit 1
+    }
 fi

@@ -10,6 +10,9 @@ cd "$(dirname "$0")/.."
 echo "| stack | services | together | one after the other | share |"
 echo "| --- | --- | --- | --- | --- |"
 for snapshot in "$@"; do
-  out=$(tests/runtime/run --snapshot "tests/rendered/$snapshot" start) || { grep '^FAIL' <<<"$out" >&2; exit 1; }
-  grep '^|' <<<"$out"
+    out=$(tests/runtime/run --snapshot "tests/rendered/$snapshot" start) || {
+        grep '^FAIL' <<<"$out" >&2
+        exit 1
+    }
+    grep '^|' <<<"$out"
 done

@@ -8,86 +8,86 @@
 # error: a machine without AI-Optimizer, or without a model that answers, goes on.
 
 _aistack() {
-  command "${AISTACK:-aistack}" "$@"
+    command "${AISTACK:-aistack}" "$@"
 }
 
 # The state in one word; `not_installed` also without the program.
 get_ai_optimizer_status() {
-  if command -v "${AISTACK:-aistack}" >/dev/null 2>&1; then
-    _aistack prep status "$@"
-  else
-    echo not_installed
-    echo "aistack is not installed, so AI-Optimizer was not looked for" >&2
-  fi
+    if command -v "${AISTACK:-aistack}" >/dev/null 2>&1; then
+        _aistack prep status "$@"
+    else
+        echo not_installed
+        echo "aistack is not installed, so AI-Optimizer was not looked for" >&2
+    fi
 }
 
 check_docker_podman_ready() {
-  _aistack prep check-runtime "$@"
+    _aistack prep check-runtime "$@"
 }
 
 check_nvidia_container_toolkit() {
-  _aistack prep check-gpu-toolkit "$@"
+    _aistack prep check-gpu-toolkit "$@"
 }
 
 prepare_shared_data_directories() {
-  _aistack prep prepare-directories "$@"
+    _aistack prep prepare-directories "$@"
 }
 
 detect_port_conflicts() {
-  _aistack prep detect-port-conflicts "$@"
+    _aistack prep detect-port-conflicts "$@"
 }
 
 ensure_docker_network_ready() {
-  _aistack prep ensure-network "$@"
+    _aistack prep ensure-network "$@"
 }
 
 save_integration_status() {
-  _aistack prep save-status "$@"
+    _aistack prep save-status "$@"
 }
 
 # True when it is installed; says where it was looked for.
 check_ai_optimizer_installed() {
-  _aistack prep check-installed "$@" || return
-  case $(get_ai_optimizer_status) in
+    _aistack prep check-installed "$@" || return
+    case $(get_ai_optimizer_status) in
     running | stopped) return 0 ;;
     *) return 1 ;;
-  esac
+    esac
 }
 
 show_ai_optimizer_info() {
-  _aistack prep info "$@"
+    _aistack prep info "$@"
 }
 
 # True when a model answers. Silent unless asked with -v.
 ai_check_availability() {
-  if [ "${1:-}" = -v ]; then
-    _aistack ask --check
-  else
-    _aistack ask --check >/dev/null 2>&1
-  fi
+    if [ "${1:-}" = -v ]; then
+        _aistack ask --check
+    else
+        _aistack ask --check >/dev/null 2>&1
+    fi
 }
 
 # _aistack_ai COMMAND...: nothing but one line where no model answers, else the command.
 _aistack_ai() {
-  if ai_check_availability; then
-    _aistack "$@"
-  else
-    echo "no model answers here, so this was skipped" >&2
-  fi
+    if ai_check_availability; then
+        _aistack "$@"
+    else
+        echo "no model answers here, so this was skipped" >&2
+    fi
 }
 
 ai_generate_nix_config() {
-  _aistack_ai generate "$@"
+    _aistack_ai generate "$@"
 }
 
 ai_review_config() {
-  _aistack_ai review "$@"
+    _aistack_ai review "$@"
 }
 
 ai_chat() {
-  _aistack_ai ask "$@"
+    _aistack_ai ask "$@"
 }
 
 ai_interactive_help() {
-  _aistack_ai chat "$@"
+    _aistack_ai chat "$@"
 }

@@ -74,7 +74,10 @@ nothing_reached() { # NAME WHO-CMD… <lines
     local name=$1 seen lines
     shift
     lines=$(cat)
-    [ -n "$lines" ] || { fail "$SNAP adversary: $name" "nothing to try"; return; }
+    [ -n "$lines" ] || {
+        fail "$SNAP adversary: $name" "nothing to try"
+        return
+    }
     seen=$(reached "$@" <<<"$lines")
     if [ -z "$seen" ]; then pass "$name ($(wc -l <<<"$lines") tried)"; else fail "$SNAP adversary: $name" "$seen"; fi
 }
@@ -211,10 +214,10 @@ root_reads_no_trap() {
 adversary_container() {
     local service pid status
     # A service that was taken over makes traps of its own data: root must not fall in.
-    if [ -n "${UNIT[open-webui]:-}" ]; then
+    if [ -n "${UNIT[open - webui]:-}" ]; then
         local data
         data=$(jq -r '.services["open-webui"].data[0].host' "$SNAPSHOT/stack.json")
-        sctl stop "${UNIT[open-webui]}"
+        sctl stop "${UNIT[open - webui]}"
         root sh -c "mv '$data/webui.db' '$data/webui.db.kept' 2>/dev/null; mkfifo '$data/webui.db'; chown --reference='$data' '$data/webui.db'"
         must "a FIFO in the place of a database does not hang the start" \
             sh -c "$(declare -f root owner enter enter_user); CACHE='$CACHE' RIG_NAME='$RIG_NAME' SCOPE='$SCOPE'; LIMIT=40 owner aistack prestart open-webui --stack '$STACK'; [ \$? -le 1 ]"
@@ -222,7 +225,7 @@ adversary_container() {
         status=$(LIMIT=40 owner aistack prestart open-webui --stack "$STACK" 2>&1)
         must_not "a link in the place of a database is not followed" grep -q "root:" <(echo "$status")
         root sh -c "rm -f '$data/webui.db'; [ ! -e '$data/webui.db.kept' ] || mv '$data/webui.db.kept' '$data/webui.db'"
-        sctl start "${UNIT[open-webui]}"
+        sctl start "${UNIT[open - webui]}"
     fi
     # What a process in a container has of the machine.
     service=${SERVICES[0]}

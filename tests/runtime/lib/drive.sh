@@ -72,7 +72,10 @@ lines() {
     local s kinds='{}' report
     report=$(cat)
     [ -n "$report" ] || return 0
-    jq -e .steps <<<"$report" >/dev/null 2>&1 || { fail "$SNAP $1" "the driver's report is cut off: $report"; return; }
+    jq -e .steps <<<"$report" >/dev/null 2>&1 || {
+        fail "$SNAP $1" "the driver's report is cut off: $report"
+        return
+    }
     for s in "${SERVICES[@]}"; do kinds=$(jq -c --arg s "$s" --arg k "${KIND[$s]}" '.[$s] = $k' <<<"$kinds"); done
     jq -r --arg at "$SNAP $1" --argjson kinds "$kinds" '
         def took: if . < 1000 then "\(. * 10 | round / 10) ms" else "\(. / 10 | round / 100) s" end;

@@ -16,7 +16,7 @@ SERVER_PYTHON=3.11 # of Debian bookworm, images/trees/python
 
 has_server() { [ -f "$RIG/images/$1/server" ]; }
 server_field() { sed -n "s|^$2=||p" "$RIG/images/$1/server"; } # KIND FIELD
-server_tree() { # KIND
+server_tree() {                                                # KIND
     local i=$RIG/images/$1
     echo "$CACHE/server-$1-$(key "$RIG/lib/servers.sh" "$RIG/images/uv.txt" "$RIG/images/trees/python" \
         "$i/server" "$i/requirements.txt")"

@@ -33,8 +33,10 @@ make_image_store() { # STORE SNAPSHOT…
     trap '"$RIG/machine" wipe' EXIT
     "$RIG/machine" start
     # Two stores, because the files of a rootless one belong to its user's ids.
-    fill_store exec root "$@" & pids+=($!)
-    fill_store user user "$@" & pids+=($!)
+    fill_store exec root "$@" &
+    pids+=($!)
+    fill_store user user "$@" &
+    pids+=($!)
     for p in "${pids[@]}"; do wait "$p"; done
     "$RIG/machine" wipe
     trap - EXIT

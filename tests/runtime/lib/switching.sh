@@ -39,7 +39,10 @@ another_redis() {
 }
 
 redis_id() { owner podman inspect --format '{{.Id}}' local-ai-redis; }
-same() { [ "$1" = "$2" ] || { echo "was $1, is $2"; return 1; }; }
+same() { [ "$1" = "$2" ] || {
+    echo "was $1, is $2"
+    return 1
+}; }
 
 # A registry that takes connections and says nothing.
 silent_registry() {
@@ -81,7 +84,11 @@ section_download() {
     drive download mended
 }
 
-booted() { case $(sctl is-system-running) in running | degraded) ;; *) sctl --no-pager list-jobs; return 1 ;; esac; }
+booted() { case $(sctl is-system-running) in running | degraded) ;; *)
+    sctl --no-pager list-jobs
+    return 1
+    ;;
+esac }
 said() { # UNIT TEXT
     local option=(--unit)
     [ "$SCOPE" = system ] || option=(--user --unit)
@@ -124,7 +131,10 @@ chmod 755 $d/switch && ln -sf ../switch $d/bin/switch-to-configuration && ln -sf
 }
 running() { [ "$SCOPE" = user ] && echo /home/ai/.local/state/home-manager/gcroots/current-home || echo /run/current-system; }
 profile() { [ "$SCOPE" = user ] && echo /home/ai/.local/state/nix/profiles/home-manager || echo /nix/var/nix/profiles/system; }
-at() { [ "$(owner readlink -f "$1")" = "/nix/store/$2" ] || { owner readlink -f "$1"; return 1; }; }
+at() { [ "$(owner readlink -f "$1")" = "/nix/store/$2" ] || {
+    owner readlink -f "$1"
+    return 1
+}; }
 
 # The way back of NixOS and of Home Manager, by the script and the units that are rendered, on generations
 # that are made here: `one` is old, `good` ran well, `bad` has an image that cannot be had.
@@ -193,7 +203,10 @@ falls_back() {
     owner rm -f "$1"
     owner /nix/store/bad/switch
     sctl restart --no-block local-ai-verify.service
-    within 240 at "$(running)" "$3" || { sctl --no-pager status 'local-ai-verify*' | tail -20; return 1; }
+    within 240 at "$(running)" "$3" || {
+        sctl --no-pager status 'local-ai-verify*' | tail -20
+        return 1
+    }
     at "$(profile)" "$3" && [ "$(owner readlink "$(profile)")" = "$(basename "$(profile)")-$2-link" ]
 }
 
