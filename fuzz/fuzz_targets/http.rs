@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
-use aistack_probe::{Method, Request, exchange};
+use aistack_machine::probe::{Method, Request, exchange};
 use libfuzzer_sys::fuzz_target;
 
 /// A server that answers each connection with the next bytes it was given.

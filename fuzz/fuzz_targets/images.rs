@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use aistack_images::{Bundle, Lock, Manifest};
+use aistack_provision::images::{Bundle, Lock, Manifest};
 use libfuzzer_sys::fuzz_target;
 
 fn printable(error: &dyn std::fmt::Display) {

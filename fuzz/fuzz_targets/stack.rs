@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use aistack_stack::Stack;
+use aistack_schema::Stack;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -33,8 +33,8 @@ lib.mapAttrs (
     null
 ) rendered
 // {
-  "the catalog of aistack-init" =
-    if lib.importJSON ../../crates/aistack-init/src/catalog.json == self.lib.catalog then
+  "the catalog of aistack init" =
+    if lib.importJSON ../../crates/aistack-extras/src/init/catalog.json == self.lib.catalog then
       null
     else
       "differs from modules/services; take it with `tests/run render --update`";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use aistack_machine::Backend;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// Number of the schema that this crate reads and writes.
@@ -261,30 +262,6 @@ pub enum GpuVendor {
     Bmc,
     /// Anyone else.
     Other,
-}
-
-/// What inference engines run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Backend {
-    /// NVIDIA's CUDA.
-    Cuda,
-    /// AMD's `ROCm`.
-    Rocm,
-    /// Vulkan, through the kernel's own drivers and Mesa.
-    Vulkan,
-    /// Intel's SYCL (oneAPI, Level Zero).
-    Sycl,
-    /// No accelerator.
-    Cpu,
-}
-
-impl Backend {
-    /// Whether this is an accelerator's.
-    #[must_use]
-    pub fn is_accelerated(self) -> bool {
-        self != Self::Cpu
-    }
 }
 
 /// How a machine boots.

@@ -44,8 +44,8 @@ pub use drift::{Difference, declared, drift};
 pub use error::{DeclaredError, Error, SaveError};
 pub use facter::{Report, ReportError};
 pub use facts::{
-    Amd, Architecture, Backend, Cdi, Cpu, CpuVendor, DriverBranch, Facts, FileSystems, Firmware,
-    Gpu, GpuVendor, Memory, Nvidia, Primary, SCHEMA, SubordinateIds, System,
+    Amd, Architecture, Cdi, Cpu, CpuVendor, DriverBranch, Facts, FileSystems, Firmware, Gpu,
+    GpuVendor, Memory, Nvidia, Primary, SCHEMA, SubordinateIds, System,
 };
 pub use reader::Note;
 pub use save::{Saved, save};

@@ -1,6 +1,8 @@
 //! How much memory a card has of its own.
 
-use crate::facts::{Backend, Gpu, GpuVendor};
+use aistack_machine::Backend;
+
+use crate::facts::{Gpu, GpuVendor};
 use crate::nvml::Answer;
 use crate::pci::PciDevice;
 use crate::reader::Reader;

@@ -11,7 +11,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use aistack_facts::{Backend, CpuVendor, Error, Facts, GpuVendor, System, read};
+use aistack_facts::{CpuVendor, Error, Facts, GpuVendor, System, read};
+use aistack_machine::Backend;
 use tempfile::TempDir;
 
 const CPUINFO: &str = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: Test  CPU\nphysical id\t: 0\ncore id\t\t: 0\nflags\t\t: fpu lm avx avx2 fma\n\n";

@@ -25,9 +25,11 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use crate::Protocol;
+use crate::Scope;
 use crate::command::below;
-use crate::sockets::{self, SocketsError, Transport};
-use crate::systemd::{Manager, Systemctl, SystemdError, UnitState};
+use crate::sockets::{self, SocketsError};
+use crate::systemd::{Systemctl, SystemdError, UnitState};
 use crate::users;
 
 /// Why an address is not known to be the declared container's.
@@ -104,7 +106,7 @@ pub fn prove(
     }
     let listening: Vec<_> = sockets::waiting(root)?
         .into_iter()
-        .filter(|socket| socket.transport == Transport::Tcp && takes(socket.local, address))
+        .filter(|socket| socket.protocol == Protocol::Tcp && takes(socket.local, address))
         .collect();
     if listening.is_empty() {
         return Ok(());
@@ -113,7 +115,7 @@ pub fn prove(
         Some(group) => inodes(root, group),
         None => BTreeSet::new(),
     };
-    let user = (systemctl.manager() == Manager::User).then(users::effective_uid);
+    let user = (systemctl.scope() == Scope::User).then(users::effective_uid);
     for socket in listening {
         let is_own = socket.inode != 0 && own.contains(&socket.inode);
         if !is_own && user != Some(socket.uid) {

@@ -7,8 +7,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::Scope;
 use crate::command::{self, Bounds, CommandError, Finished, find};
-use crate::systemd::Manager;
 
 /// What `--show-cursor` puts before the cursor, on the last line.
 const CURSOR: &str = "-- cursor: ";
@@ -17,7 +17,7 @@ const CURSOR: &str = "-- cursor: ";
 #[derive(Clone, Debug)]
 pub struct Journal {
     program: PathBuf,
-    manager: Manager,
+    scope: Scope,
 }
 
 /// A place in the journal.
@@ -29,12 +29,12 @@ impl Journal {
     ///
     /// # Errors
     /// When there is none.
-    pub fn new(manager: Manager, path: Option<&OsStr>) -> Result<Self, CommandError> {
+    pub fn new(scope: Scope, path: Option<&OsStr>) -> Result<Self, CommandError> {
         let program =
             find(Path::new("/"), path, &[], "journalctl").ok_or(CommandError::NotFound {
                 program: "journalctl",
             })?;
-        Ok(Self { program, manager })
+        Ok(Self { program, scope })
     }
 
     fn ask(&self, arguments: &[&str], bounds: &Bounds) -> Result<Finished, CommandError> {
@@ -89,9 +89,9 @@ impl Journal {
         unit: Option<&str>,
         bounds: &Bounds,
     ) -> Result<String, CommandError> {
-        let unit = unit.map(|unit| match self.manager {
-            Manager::System => format!("--unit={unit}"),
-            Manager::User => format!("--user-unit={unit}"),
+        let unit = unit.map(|unit| match self.scope {
+            Scope::System => format!("--unit={unit}"),
+            Scope::User => format!("--user-unit={unit}"),
         });
         let after = cursor
             .0

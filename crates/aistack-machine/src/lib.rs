@@ -7,16 +7,22 @@
 
 pub mod address;
 pub mod cdi;
+pub mod cgroup;
 pub mod command;
 pub mod contained;
 pub mod directory;
 mod family;
 pub mod file;
 pub mod guard;
+pub mod handles;
+pub mod holders;
 pub mod journal;
 pub mod lock;
+pub mod nodes;
+pub mod owner;
 pub mod ownership;
 pub mod podman;
+pub mod probe;
 pub mod scope;
 pub mod secret;
 pub mod sockets;
@@ -25,3 +31,6 @@ pub mod systemd;
 pub mod text;
 pub mod trusted;
 pub mod users;
+mod vocabulary;
+
+pub use vocabulary::{Backend, Protocol, Scope};

@@ -10,6 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::Scope;
 use crate::command::{self, Bounds, CommandError, Finished, find};
 
 /// How long `systemctl show` may take: it answers in milliseconds or hangs.
@@ -36,15 +37,6 @@ fn is_broken_connection(stderr: &str) -> bool {
 
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,SubState,Result,NRestarts,\
 ExecMainStatus,ActiveEnterTimestamp,StateChangeTimestamp,StateChangeTimestampMonotonic,ControlGroup";
-
-/// Whose systemd is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manager {
-    /// The machine's.
-    System,
-    /// The one of the user who runs this program.
-    User,
-}
 
 /// Why systemd could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -147,7 +139,7 @@ impl UnitState {
 #[derive(Clone, Debug)]
 pub struct Systemctl {
     program: PathBuf,
-    manager: Manager,
+    scope: Scope,
     runtime_dir: Option<PathBuf>,
     bounds: Option<Bounds>,
 }
@@ -157,19 +149,18 @@ impl Systemctl {
     ///
     /// # Errors
     /// When there is none.
-    pub fn new(manager: Manager, path: Option<&OsStr>) -> Result<Self, CommandError> {
+    pub fn new(scope: Scope, path: Option<&OsStr>) -> Result<Self, CommandError> {
         let program =
             find(Path::new("/"), path, &[], "systemctl").ok_or(CommandError::NotFound {
                 program: "systemctl",
             })?;
         // `su` and `sudo` leave it unset, and systemctl --user can't find its manager then.
-        let runtime_dir = (manager == Manager::User
-            && std::env::var_os("XDG_RUNTIME_DIR").is_none())
-        .then(|| PathBuf::from(format!("/run/user/{}", crate::users::effective_uid())))
-        .filter(|directory| directory.is_dir());
+        let runtime_dir = (scope == Scope::User && std::env::var_os("XDG_RUNTIME_DIR").is_none())
+            .then(|| PathBuf::from(format!("/run/user/{}", crate::users::effective_uid())))
+            .filter(|directory| directory.is_dir());
         Ok(Self {
             program,
-            manager,
+            scope,
             runtime_dir,
             bounds: None,
         })
@@ -177,8 +168,8 @@ impl Systemctl {
 
     /// Whose systemd it asks.
     #[must_use]
-    pub fn manager(&self) -> Manager {
-        self.manager
+    pub fn scope(&self) -> Scope {
+        self.scope
     }
 
     /// The same, where every call ends within the bounds.
@@ -222,7 +213,7 @@ impl Systemctl {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
-        if self.manager == Manager::User {
+        if self.scope == Scope::User {
             command.arg("--user");
         }
         if let Some(directory) = &self.runtime_dir {

@@ -8,7 +8,8 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::Path;
 
-use aistack_machine::sockets::{Exposure, Listening, SocketsError, Transport, try_bind};
+use aistack_machine::Protocol;
+use aistack_machine::sockets::{Exposure, Listening, SocketsError, try_bind};
 
 fn captured() -> Listening {
     Listening::read(Path::new(concat!(
@@ -18,15 +19,15 @@ fn captured() -> Listening {
     .unwrap()
 }
 
-fn exposure(transport: Transport, declared: &str) -> Exposure {
-    captured().exposure(transport, declared.parse().unwrap())
+fn exposure(protocol: Protocol, declared: &str) -> Exposure {
+    captured().exposure(protocol, declared.parse().unwrap())
 }
 
 #[test]
 fn exactly_what_listens_is_read() {
-    let listed = |transport| {
+    let listed = |protocol| {
         let mut sockets: Vec<String> = captured()
-            .of(transport)
+            .of(protocol)
             .iter()
             .map(ToString::to_string)
             .collect();
@@ -34,7 +35,7 @@ fn exactly_what_listens_is_read() {
         sockets
     };
     assert_eq!(
-        listed(Transport::Tcp),
+        listed(Protocol::Tcp),
         [
             "0.0.0.0:8080",
             "127.0.0.1:6333",
@@ -44,7 +45,7 @@ fn exactly_what_listens_is_read() {
         ]
     );
     // Not 127.0.0.1:6000, which is connected.
-    assert_eq!(listed(Transport::Udp), ["0.0.0.0:5353", "[::1]:5354"]);
+    assert_eq!(listed(Protocol::Udp), ["0.0.0.0:5353", "[::1]:5354"]);
 }
 
 #[test]
@@ -59,48 +60,42 @@ fn as_declared() {
         "127.0.0.1:9090",
     ] {
         assert_eq!(
-            exposure(Transport::Tcp, declared),
+            exposure(Protocol::Tcp, declared),
             Exposure::AsDeclared,
             "{declared}"
         );
     }
-    assert_eq!(exposure(Transport::Udp, "[::1]:5354"), Exposure::AsDeclared);
+    assert_eq!(exposure(Protocol::Udp, "[::1]:5354"), Exposure::AsDeclared);
 }
 
 #[test]
 fn wider_than_declared() {
     let wider = |address: &str| Exposure::Wider(address.parse::<IpAddr>().unwrap());
-    assert_eq!(exposure(Transport::Tcp, "127.0.0.1:8080"), wider("0.0.0.0"));
-    assert_eq!(exposure(Transport::Tcp, "127.0.0.1:5432"), wider("::"));
-    assert_eq!(exposure(Transport::Tcp, "[::1]:5432"), wider("::"));
-    assert_eq!(exposure(Transport::Udp, "127.0.0.1:5353"), wider("0.0.0.0"));
+    assert_eq!(exposure(Protocol::Tcp, "127.0.0.1:8080"), wider("0.0.0.0"));
+    assert_eq!(exposure(Protocol::Tcp, "127.0.0.1:5432"), wider("::"));
+    assert_eq!(exposure(Protocol::Tcp, "[::1]:5432"), wider("::"));
+    assert_eq!(exposure(Protocol::Udp, "127.0.0.1:5353"), wider("0.0.0.0"));
 }
 
 #[test]
 fn elsewhere_or_nowhere() {
     let elsewhere = |address: &str| Exposure::Elsewhere(vec![address.parse().unwrap()]);
     assert_eq!(
-        exposure(Transport::Tcp, "192.0.2.7:6333"),
+        exposure(Protocol::Tcp, "192.0.2.7:6333"),
         elsewhere("127.0.0.1")
     );
     assert_eq!(
-        exposure(Transport::Tcp, "0.0.0.0:6333"),
+        exposure(Protocol::Tcp, "0.0.0.0:6333"),
         elsewhere("127.0.0.1")
     );
-    assert_eq!(exposure(Transport::Tcp, "127.0.0.1:6379"), elsewhere("::1"));
+    assert_eq!(exposure(Protocol::Tcp, "127.0.0.1:6379"), elsewhere("::1"));
     // IPv4 on all addresses is not IPv6.
-    assert_eq!(exposure(Transport::Tcp, "[::1]:8080"), elsewhere("0.0.0.0"));
-    assert_eq!(
-        exposure(Transport::Tcp, "127.0.0.1:5353"),
-        Exposure::Nothing
-    );
-    assert_eq!(
-        exposure(Transport::Udp, "127.0.0.1:6333"),
-        Exposure::Nothing
-    );
+    assert_eq!(exposure(Protocol::Tcp, "[::1]:8080"), elsewhere("0.0.0.0"));
+    assert_eq!(exposure(Protocol::Tcp, "127.0.0.1:5353"), Exposure::Nothing);
+    assert_eq!(exposure(Protocol::Udp, "127.0.0.1:6333"), Exposure::Nothing);
     // The peer's end of a connection, and one that is closing.
     for peer in ["127.0.0.1:60654", "127.0.0.1:43232"] {
-        assert_eq!(exposure(Transport::Tcp, peer), Exposure::Nothing);
+        assert_eq!(exposure(Protocol::Tcp, peer), Exposure::Nothing);
     }
 }
 
@@ -139,13 +134,13 @@ fn the_running_kernel_agrees() {
     let exposure = |at: SocketAddr| {
         Listening::read(Path::new("/"))
             .unwrap()
-            .exposure(Transport::Tcp, at)
+            .exposure(Protocol::Tcp, at)
     };
     assert_eq!(exposure(here), Exposure::AsDeclared);
     assert_eq!(
-        try_bind(Transport::Tcp, here).unwrap_err().kind(),
+        try_bind(Protocol::Tcp, here).unwrap_err().kind(),
         std::io::ErrorKind::AddrInUse
     );
     drop(listener);
-    assert!(try_bind(Transport::Tcp, here).is_ok());
+    assert!(try_bind(Protocol::Tcp, here).is_ok());
 }

@@ -15,11 +15,11 @@ use aistack_machine::contained;
 use aistack_machine::file::{self, ReadError};
 use aistack_machine::journal::{Cursor, Journal};
 use aistack_machine::podman::{Container, Held, Podman};
-use aistack_machine::sockets::{Exposure, Listening, Transport};
-use aistack_machine::systemd::{Manager, Systemctl};
+use aistack_machine::probe::Answer;
+use aistack_machine::sockets::{Exposure, Listening};
+use aistack_machine::systemd::Systemctl;
 use aistack_machine::{secret, users};
-use aistack_probe::Answer;
-use aistack_stack::{Protocol, Scope, Service, Stack};
+use aistack_schema::{Protocol, Scope, Service, Stack};
 
 use crate::confined::{self, Declared};
 use crate::exposed;
@@ -58,7 +58,7 @@ type Seen = Result<(), Trouble>;
 pub struct Machine {
     root: PathBuf,
     path: Option<OsString>,
-    manager: Manager,
+    scope: Scope,
     watch: Watch,
     /// The services, for the values of their secrets.
     services: BTreeMap<String, Service>,
@@ -107,10 +107,7 @@ impl Machine {
         Self {
             root: root.to_owned(),
             path,
-            manager: match stack.scope {
-                Scope::System => Manager::System,
-                Scope::User => Manager::User,
-            },
+            scope: stack.scope,
             watch: Watch::new(stack, units),
             services: stack.services.clone(),
             exposed: Mutex::default(),
@@ -127,14 +124,14 @@ impl Machine {
     }
 
     fn systemctl(&self, bounds: &Bounds) -> Result<Systemctl, Trouble> {
-        Systemctl::new(self.manager, self.path.as_deref())
+        Systemctl::new(self.scope, self.path.as_deref())
             .map(|systemctl| systemctl.bounded(bounds))
             .map_err(failed)
     }
 
     /// Marks the place in the journal after which lines count.
     pub fn begin_journal(&self, bounds: &Bounds) {
-        let cursor = Journal::new(self.manager, self.path.as_deref())
+        let cursor = Journal::new(self.scope, self.path.as_deref())
             .and_then(|journal| journal.end(bounds))
             .map_err(|error| error.to_string());
         *lock(&self.begin) = Some(cursor);
@@ -258,11 +255,11 @@ impl Machine {
             return Ok(());
         };
         let left = bounds.limit.saturating_sub(begun.elapsed());
-        let outcome = aistack_probe::run(probe, left.max(Duration::from_millis(1)));
+        let outcome = aistack_checks::probe::run(probe, left.max(Duration::from_millis(1)));
         outcome
             .result
             .map(drop)
-            .map_err(|error| failed(format!("{}: {error}", aistack_probe::target(probe))))
+            .map_err(|error| failed(format!("{}: {error}", aistack_checks::probe::target(probe))))
     }
 
     fn container(&self, of: &Named, wanted: Presence, bounds: &Bounds) -> Seen {
@@ -315,7 +312,7 @@ impl Machine {
                 Some((secret.source.clone(), value))
             })
             .collect();
-        let journal = Journal::new(self.manager, self.path.as_deref()).map_err(failed)?;
+        let journal = Journal::new(self.scope, self.path.as_deref()).map_err(failed)?;
         let places = exposed::places(
             &self.root,
             (&self.podman(bounds)?, &self.watch.container_names()),
@@ -384,9 +381,9 @@ impl Machine {
             .get(name)
             .and_then(|container| container.pid)
             .ok_or_else(|| failed(format!("{name} has no process")))?;
-        let ours = match self.manager {
-            Manager::System => None,
-            Manager::User => {
+        let ours = match self.scope {
+            Scope::System => None,
+            Scope::User => {
                 let uid = users::effective_uid();
                 let name = users::name_of(&self.root, uid);
                 Some(confined::ids_of(&self.root, uid, name.as_deref()))
@@ -447,7 +444,7 @@ impl Machine {
             .iter()
             .filter_map(|port| {
                 let at = format!("{} {}/{}", port.name, port.socket(), port.protocol);
-                match listening.exposure(transport(port.protocol), port.socket()) {
+                match listening.exposure(port.protocol, port.socket()) {
                     Exposure::AsDeclared => None,
                     Exposure::Nothing => Some(format!("{at}: nothing listens there")),
                     Exposure::Wider(seen) => Some(format!("{at}: it listens on {seen}")),
@@ -474,7 +471,7 @@ impl Machine {
     }
 
     fn nothing_listens(&self, protocol: Protocol, at: SocketAddr) -> Seen {
-        match self.listening()?.exposure(transport(protocol), at) {
+        match self.listening()?.exposure(protocol, at) {
             Exposure::Nothing => Ok(()),
             Exposure::AsDeclared => Err(failed(format!("something listens on {at}"))),
             Exposure::Wider(seen) => Err(failed(format!(
@@ -583,7 +580,7 @@ impl Machine {
             Some(Err(error)) => return Err(failed(error)),
             None => return Err(failed("the journal's end was not looked for")),
         };
-        let said = Journal::new(self.manager, self.path.as_deref())
+        let said = Journal::new(self.scope, self.path.as_deref())
             .and_then(|journal| journal.after(&begin, unit, bounds))
             .map_err(failed)?;
         if let Some(lacks) = &line.lacks
@@ -784,13 +781,6 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
 }
 
-fn transport(protocol: Protocol) -> Transport {
-    match protocol {
-        Protocol::Tcp => Transport::Tcp,
-        Protocol::Udp => Transport::Udp,
-    }
-}
-
 fn ended(done: &Finished) -> String {
     let said = if done.stderr.is_empty() {
         aistack_machine::text::bytes(&done.stdout, SHOWN)
@@ -869,14 +859,14 @@ fn tcp(at: SocketAddr, open: bool, limit: Duration) -> Seen {
     }
 }
 
-fn method(method: Method) -> aistack_probe::Method {
+fn method(method: Method) -> aistack_machine::probe::Method {
     match method {
-        Method::Get => aistack_probe::Method::Get,
-        Method::Head => aistack_probe::Method::Head,
-        Method::Post => aistack_probe::Method::Post,
-        Method::Put => aistack_probe::Method::Put,
-        Method::Patch => aistack_probe::Method::Patch,
-        Method::Delete => aistack_probe::Method::Delete,
+        Method::Get => aistack_machine::probe::Method::Get,
+        Method::Head => aistack_machine::probe::Method::Head,
+        Method::Post => aistack_machine::probe::Method::Post,
+        Method::Put => aistack_machine::probe::Method::Put,
+        Method::Patch => aistack_machine::probe::Method::Patch,
+        Method::Delete => aistack_machine::probe::Method::Delete,
     }
 }
 
@@ -891,13 +881,13 @@ fn exchange(
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect();
-    let request = aistack_probe::Request {
+    let request = aistack_machine::probe::Request {
         method: method(name),
         url,
         headers: &headers,
         body: body.unwrap_or_default().as_bytes(),
     };
-    aistack_probe::exchange(&request, limit, MOST).map_err(failed)
+    aistack_machine::probe::exchange(&request, limit, MOST).map_err(failed)
 }
 
 fn http(request: &Request, bounds: &Bounds) -> Seen {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aistack_machine::{file, users};
-use aistack_stack::{Scope, Stack, default_path};
+use aistack_schema::{Scope, Stack, default_path};
 use aistack_testdriver::act::Machine;
 use aistack_testdriver::builtin;
 use aistack_testdriver::plan::{Deed, Ground, Plan};
@@ -258,7 +258,7 @@ fn service_data(options: &Options, beside: &Path) -> Result<ServiceData> {
 
 /// The file as it is, for what scenarios take from it.
 fn document(path: &Path) -> Result<serde_json::Value> {
-    let text = file::read(path, aistack_stack::MAX_BYTES)
+    let text = file::read(path, aistack_schema::MAX_BYTES)
         .with_context(|| format!("{} cannot be read", path.display()))?;
     serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))
 }

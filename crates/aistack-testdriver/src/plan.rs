@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aistack_stack::{Protocol, Service, Stack};
+use aistack_schema::{Protocol, Service, Stack};
 
 use crate::scenario::{
     Action, Exec, FileMatch, Group, Http, HttpExpect, HttpTo, JournalLine, Method, PortOf,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aistack_machine::file::{self, ReadError};
-use aistack_stack::Protocol;
+use aistack_schema::Protocol;
 use serde::{Deserialize, Deserializer, de};
 
 use crate::json_path::JsonPath;

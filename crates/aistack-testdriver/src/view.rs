@@ -10,7 +10,7 @@ use std::time::Instant;
 use aistack_machine::command::CommandError;
 use aistack_machine::podman::{Container, Podman};
 use aistack_machine::systemd::{Systemctl, SystemdError, UnitState};
-use aistack_stack::Stack;
+use aistack_schema::Stack;
 
 /// An answer, and when it was asked for.
 #[derive(Debug)]

@@ -223,7 +223,7 @@ fn pinned(name: &str, image: &str, tag: &str, digest: Option<&str>) -> Value {
 }
 
 fn host() -> &'static str {
-    aistack_images::architecture()
+    aistack_provision::images::architecture()
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn the_projects_own_lock_is_read_and_what_is_loose_is_named() {
     if own.exists() {
         let text = fs::read_to_string(&own).unwrap();
         let copy = machine.write("own.json", &text);
-        aistack_images::Lock::read(&copy)
+        aistack_provision::images::Lock::read(&copy)
             .unwrap()
             .write(&copy)
             .unwrap();

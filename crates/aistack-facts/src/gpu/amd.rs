@@ -1,6 +1,6 @@
 //! AMD's cards: chips, their gfx targets, and which of them `ROCm` serves.
 
-use crate::facts::Backend;
+use aistack_machine::Backend;
 
 /// The targets that the engines' own `ROCm` images of 2026 have code for: those
 /// that both llama.cpp's (`.devops/rocm.Dockerfile`) and ollama's are built for,

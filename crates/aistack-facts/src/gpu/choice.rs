@@ -1,6 +1,8 @@
 //! Which card the defaults use.
 
-use crate::facts::{Backend, Gpu, Primary};
+use aistack_machine::Backend;
+
+use crate::facts::{Gpu, Primary};
 
 /// The card that defaults use, and what that means for the whole machine.
 pub(crate) struct Choice {

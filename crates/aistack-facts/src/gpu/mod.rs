@@ -15,7 +15,9 @@ mod intel;
 mod nvidia;
 
 use crate::facter::Report;
-use crate::facts::{Amd, Backend, Gpu, GpuVendor};
+use aistack_machine::Backend;
+
+use crate::facts::{Amd, Gpu, GpuVendor};
 use crate::kfd::{self, Kfd};
 use crate::names;
 use crate::nvml::{Answer, Nvml};

@@ -1,6 +1,8 @@
 //! NVIDIA's cards: what follows from a chip's generation.
 
-use crate::facts::{Architecture, Backend, DriverBranch, Nvidia};
+use aistack_machine::Backend;
+
+use crate::facts::{Architecture, DriverBranch, Nvidia};
 
 /// NVIDIA's ids rise with the generations: from GM108 (Maxwell) on a card runs
 /// CUDA 12, what lies below is Kepler or older and does not.

@@ -12,7 +12,7 @@ use aistack_machine::podman::Podman;
 use aistack_machine::systemd::{Systemctl, UnitState};
 use aistack_machine::users;
 use aistack_machine::{file, lock};
-use aistack_stack::{Scope, Service};
+use aistack_schema::{Scope, Service};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 

@@ -4,12 +4,11 @@ use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use aistack_ask::{AskError, Client, Key, Message, Role, candidates, nix, secrets, text};
+use aistack_extras::ask::{AskError, Client, Key, Message, Role, candidates, nix, secrets, text};
 use aistack_machine::command::find;
 use aistack_machine::file::{self, ReadError};
-use aistack_machine::systemd::{Manager, Systemctl};
+use aistack_machine::systemd::Systemctl;
 use aistack_machine::{contained, secret, users};
-use aistack_stack::Scope;
 use anyhow::{Context, Result, bail};
 
 use super::output::{self, parse_seconds};
@@ -305,12 +304,8 @@ fn key_of(key: &Key) -> Option<String> {
             address,
             source,
         } => {
-            let manager = match scope {
-                Scope::System => Manager::System,
-                Scope::User => Manager::User,
-            };
             let value = String::from_utf8(secret::read(source).ok()?).ok()?;
-            let systemctl = Systemctl::new(manager, search_path().as_deref()).ok()?;
+            let systemctl = Systemctl::new(*scope, search_path().as_deref()).ok()?;
             match contained::prove(Path::new("/"), &systemctl, unit, *address) {
                 Ok(()) => Some(value),
                 Err(error) => {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use aistack_device::{Device, Engine, Machine, Owner, Question};
+use aistack_checks::device::{Device, Engine, Machine, Question};
+use aistack_checks::probe::{Outcome, ProbeError};
+use aistack_machine::cgroup::Manager;
 use aistack_machine::command::{Bounds, below};
 use aistack_machine::directory::{self, DirectoryError};
 use aistack_machine::guard::Firewall;
@@ -15,15 +17,14 @@ use aistack_machine::podman::Podman;
 use aistack_machine::scope::{ScopeError, UserScope};
 use aistack_machine::secret::{self, SecretError};
 use aistack_machine::sockets::{Exposure, Listening, SocketsError};
-use aistack_machine::systemd::{Manager, Systemctl, UnitState};
+use aistack_machine::systemd::{Systemctl, UnitState};
 use aistack_machine::users;
-use aistack_probe::{Outcome, ProbeError};
-use aistack_stack::{Backend, DataDirectory, Port, Probe, Scope, Service, Stack};
+use aistack_schema::{Backend, DataDirectory, Port, Probe, Scope, Service, Stack};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
 use super::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint, parse_seconds};
-use super::prestart::{directory_hint, transport};
+use super::prestart::directory_hint;
 use super::select::{Loaded, Selection, current_user, search_path, user_flag};
 use crate::cli::Verdict;
 
@@ -242,7 +243,7 @@ fn examine(stacks: &[Loaded], selection: &Selection, limit: Duration) -> Vec<Che
             })
             .collect::<Vec<_>>()
             .into_iter();
-        let mut outcomes = aistack_probe::run_all(&probes, limit).into_iter();
+        let mut outcomes = aistack_checks::probe::run_all(&probes, limit).into_iter();
 
         let ended = "the thread that asked ended early";
         let (listening, hosts) = match files.join() {
@@ -334,7 +335,7 @@ fn of_service(
         let latency = outcome.latency;
         let mut check = check(
             Kind::Health,
-            aistack_probe::target(probe),
+            aistack_checks::probe::target(probe),
             health(scope, service, outcome),
         );
         check.latency_ms = Some((latency.as_secs_f64() * 1e5).round() / 1e2);
@@ -451,7 +452,7 @@ fn port(
         Ok(listening) => listening,
         Err(message) => return Found::Bad(message.clone(), None),
     };
-    match listening.exposure(transport(declared.protocol), declared.socket()) {
+    match listening.exposure(declared.protocol, declared.socket()) {
         Exposure::AsDeclared => Found::Well("listens".to_owned()),
         Exposure::Nothing => Found::Bad(
             "nothing listens there".to_owned(),
@@ -521,11 +522,11 @@ fn backend_name(backend: Backend) -> &'static str {
 fn engines<'a>(
     stacks: &'a [Loaded],
     chosen: &'a [Vec<(&'a String, &'a Service)>],
-) -> impl Iterator<Item = (Owner, &'a Service)> {
+) -> impl Iterator<Item = (Manager, &'a Service)> {
     stacks.iter().zip(chosen).flat_map(|(loaded, services)| {
         let owner = match loaded.stack.scope {
-            Scope::System => Owner::System,
-            Scope::User => Owner::User(users::effective_uid()),
+            Scope::System => Manager::System,
+            Scope::User => Manager::User(users::effective_uid()),
         };
         services
             .iter()
@@ -535,7 +536,7 @@ fn engines<'a>(
 }
 
 /// Asks what the engine computes on.
-fn used_device(machine: &Machine, owner: Owner, service: &Service) -> Device {
+fn used_device(machine: &Machine, owner: Manager, service: &Service) -> Device {
     let health = match &service.health {
         Some(Probe::Http(probe)) => Some(probe.url.as_str()),
         _ => None,
@@ -553,7 +554,7 @@ fn used_device(machine: &Machine, owner: Owner, service: &Service) -> Device {
         api: api.as_deref(),
         health,
     };
-    aistack_device::ask(&question, machine)
+    aistack_checks::device::ask(&question, machine)
 }
 
 /// None: nothing can be said, and nothing can be wrong.
@@ -729,7 +730,7 @@ fn guarded(stack: &Stack) -> Option<Check> {
 /// network dependencies). None where the target is reached, or systemd cannot be asked.
 fn network_nobody_wants() -> Option<Check> {
     const TARGET: &str = "network-online.target";
-    let systemctl = Systemctl::new(Manager::System, search_path().as_deref()).ok()?;
+    let systemctl = Systemctl::new(Scope::System, search_path().as_deref()).ok()?;
     let states = systemctl.show(&[TARGET]).ok()?;
     let state = states.first().filter(|state| state.active == "inactive")?;
     let found = format!(

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_device::{NodeError, examine};
 use aistack_machine::cdi::{Devices, Name};
+use aistack_machine::nodes::{NodeError, examine};
 
 /// How long devices may be missing: at boot a generator writes the CDI specs
 /// and udev makes the nodes while the first services start.

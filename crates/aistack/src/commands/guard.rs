@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use aistack_machine::guard::{Backend, Firewall, GuardError, Network};
-use aistack_stack::{Scope, Stack};
+use aistack_schema::{Scope, Stack};
 use anyhow::{Result, bail};
 
 use super::select::{self, search_path};

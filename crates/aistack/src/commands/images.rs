@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use aistack_images::{
+use aistack_machine::podman::Podman;
+use aistack_provision::images::{
     Bundle, Bundler, Contracts, Difference, Entry, Image, Lock, Made, RegistryError, Skopeo,
     architecture, mib,
 };
-use aistack_machine::podman::Podman;
-use aistack_stack::{Image as StackImage, Stack};
+use aistack_schema::{Image as StackImage, Stack};
 use anyhow::{Result, bail};
 use serde::Serialize;
 

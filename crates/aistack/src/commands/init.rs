@@ -6,9 +6,10 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use aistack_init::{HostName, Kind, Machine, Plan, Request, SourceUrl, UserName};
+use aistack_extras::init::{HostName, Kind, Machine, Plan, Request, SourceUrl, UserName};
+use aistack_machine::Protocol;
 use aistack_machine::file;
-use aistack_machine::sockets::{Exposure, Listening, Transport};
+use aistack_machine::sockets::{Exposure, Listening};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 
@@ -78,7 +79,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
     // Whoever has the port on any address: a wildcard or another one may follow.
     let port_taken = |port| {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        listening.exposure(Transport::Tcp, local) != Exposure::Nothing
+        listening.exposure(Protocol::Tcp, local) != Exposure::Nothing
     };
     let hardware = file::text(
         &args.root.join("etc/nixos/hardware-configuration.nix"),
@@ -93,8 +94,8 @@ pub fn run(args: &Args) -> Result<Verdict> {
         model: model.as_deref(),
     };
 
-    let plan = aistack_init::plan(&request, &machine)?;
-    aistack_init::write(&args.dir, &plan.files)
+    let plan = aistack_extras::init::plan(&request, &machine)?;
+    aistack_extras::init::write(&args.dir, &plan.files)
         .with_context(|| format!("init in {}", args.dir.display()))?;
     report(args, &request, &plan).context("cannot write to standard output")?;
     Ok(Verdict::AsDeclared)

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use aistack_models::{FetchError, Fetched, Settings, State, fetch, mib, state, verify};
-use aistack_stack::Model;
+use aistack_provision::models::{FetchError, Fetched, Settings, State, fetch, mib, state, verify};
+use aistack_schema::Model;
 use anyhow::{Context, Result};
 use serde::Serialize;
 

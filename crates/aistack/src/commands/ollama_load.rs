@@ -5,8 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aistack_machine::podman::Podman;
-use aistack_models::{Ollama, with_tag};
-use aistack_stack::{Probe, Service};
+use aistack_provision::models::{Ollama, with_tag};
+use aistack_schema::{Probe, Service};
 use anyhow::{Result, bail};
 
 use super::output::parse_seconds;
@@ -170,7 +170,7 @@ fn wait_for(loaded: &Loaded, service: &Service, limit: Duration) -> Result<Ollam
     let mut told = false;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let outcome = aistack_probe::run(probe, PROBE.min(left).max(PROBE_INTERVAL));
+        let outcome = aistack_checks::probe::run(probe, PROBE.min(left).max(PROBE_INTERVAL));
         let Err(error) = outcome.result else {
             return Ok(Ollama::at(&http.url));
         };
@@ -179,7 +179,7 @@ fn wait_for(loaded: &Loaded, service: &Service, limit: Duration) -> Result<Ollam
                 "ollama did not answer within {} s ({}: {error}): `systemctl{} status {}` shows \
                  whether it runs",
                 limit.as_secs_f64(),
-                aistack_probe::target(probe),
+                aistack_checks::probe::target(probe),
                 loaded.user_flag(),
                 service.unit
             );

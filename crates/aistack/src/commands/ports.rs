@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_machine::sockets::Transport;
+use aistack_checks::ports::{Declared, Row, Survey, Verdict as Fit};
+use aistack_machine::owner::{Owner, Seen, describe, holders_of};
+use aistack_machine::sockets::Socket;
 use aistack_machine::users;
-use aistack_ports::{Declared, Owner, Row, Seen, Socket, Survey, Verdict as Fit, describe};
-use aistack_stack::{Protocol, Scope};
+use aistack_schema::{Protocol, Scope};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
@@ -150,7 +151,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
             .map(|loaded| &loaded.stack)
             .collect::<Vec<_>>(),
     );
-    let survey = aistack_ports::survey(&args.root, &declared)?;
+    let survey = aistack_checks::ports::survey(&args.root, &declared)?;
     let well = survey.is_well();
     if args.json {
         output::print_json(&Report {
@@ -203,23 +204,19 @@ fn parse_port(text: &str) -> Result<(u16, Protocol), String> {
 }
 
 fn wait_free(args: &Args, port: u16, protocol: Protocol) -> Result<Verdict> {
-    let transport = match protocol {
-        Protocol::Tcp => Transport::Tcp,
-        Protocol::Udp => Transport::Udp,
-    };
     let deadline = Instant::now() + args.timeout.unwrap_or(PATIENCE);
     loop {
         // The sockets alone, as long as they can still change.
         let taken = Socket::all(&args.root)
             .context("what listens can't be seen")?
             .iter()
-            .any(|socket| socket.transport == transport && socket.local.port() == port);
+            .any(|socket| socket.protocol == protocol && socket.local.port() == port);
         if taken && Instant::now() < deadline {
             thread::sleep(INTERVAL.min(deadline.saturating_duration_since(Instant::now())));
             continue;
         }
         let holders = if taken {
-            aistack_ports::holders_of(&args.root, transport, port)?
+            holders_of(&args.root, protocol, port)?
         } else {
             Vec::new()
         };

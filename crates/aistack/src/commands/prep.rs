@@ -4,18 +4,18 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use aistack_extras::prep::directories::{self, Share};
+use aistack_extras::prep::env;
+use aistack_extras::prep::glove::{self, Glove, State};
+use aistack_extras::prep::plan::Environment;
+use aistack_extras::prep::ports::{self, Port};
+use aistack_extras::prep::record::{self, Record};
+use aistack_extras::prep::runtime::{Engine, Runtimes};
+use aistack_extras::prep::toolkit::{self, Toolkit};
+use aistack_extras::prep::{Check, Finding, Plan, network};
 use aistack_machine::command::below;
 use aistack_machine::users;
-use aistack_prep::directories::{self, Share};
-use aistack_prep::env;
-use aistack_prep::glove::{self, Glove, State};
-use aistack_prep::plan::Environment;
-use aistack_prep::ports::{self, Port};
-use aistack_prep::record::{self, Record};
-use aistack_prep::runtime::{Engine, Runtimes};
-use aistack_prep::toolkit::{self, Toolkit};
-use aistack_prep::{Check, Finding, Plan, network};
-use aistack_stack::Scope;
+use aistack_schema::Scope;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 

@@ -9,10 +9,10 @@ use aistack_machine::directory::{self, DirectoryError};
 use aistack_machine::ownership::{self, IdRange, Move, Record};
 use aistack_machine::podman::Podman;
 use aistack_machine::secret;
-use aistack_machine::sockets::{Transport, try_bind};
+use aistack_machine::sockets::try_bind;
 use aistack_machine::sqlite::{self, SqliteError};
-use aistack_postgres::VersionError;
-use aistack_stack::{
+use aistack_provision::postgres::VersionError;
+use aistack_schema::{
     IntegrityKind, Port, Postgres, Protocol, RequiredPath, Scope, Secret, Service, Stack,
 };
 use anyhow::Result;
@@ -324,7 +324,7 @@ fn stored(service: &Service) -> Vec<String> {
 fn data_version(service: &Service, postgres: &Postgres) -> Option<String> {
     let option = &service.option;
     let wanted = postgres.major?.get();
-    let found = match aistack_postgres::major(&postgres.version_file) {
+    let found = match aistack_provision::postgres::major(&postgres.version_file) {
         Ok(found) => found?,
         Err(error @ VersionError::Hidden { .. }) => {
             eprintln!("aistack: the version of the data ({option}) was not looked at: {error}");
@@ -478,7 +478,7 @@ fn taken_ports(ports: &[Port]) -> Vec<String> {
         let failures: Vec<(&Port, io::Error)> = ports
             .iter()
             .filter_map(|port| {
-                let error = try_bind(transport(port.protocol), port.socket()).err()?;
+                let error = try_bind(port.protocol, port.socket()).err()?;
                 Some((port, error))
             })
             .collect();
@@ -526,13 +526,5 @@ fn port_problem(port: &Port, error: &io::Error) -> String {
              higher one"
         ),
         _ => format!("{what} can't be opened: {error}"),
-    }
-}
-
-/// The transport of a declared port.
-pub fn transport(protocol: Protocol) -> Transport {
-    match protocol {
-        Protocol::Tcp => Transport::Tcp,
-        Protocol::Udp => Transport::Udp,
     }
 }

@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use aistack_images::{ArchiveError, Checked};
 use aistack_machine::podman::Podman;
 use aistack_machine::systemd::UnitState;
-use aistack_stack::{Image, Service};
+use aistack_provision::images::{ArchiveError, Checked};
+use aistack_schema::{Image, Service};
 use anyhow::Result;
 
 use super::output::parse_seconds;
@@ -85,7 +85,7 @@ fn archive_of(image: &Image, archive: &Path) -> Result<Checked, ArchiveError> {
         image.name,
         image.tag.as_deref().unwrap_or("latest")
     );
-    aistack_images::check(archive, &wanted, image.archive_sha256.as_deref())
+    aistack_provision::images::check(archive, &wanted, image.archive_sha256.as_deref())
 }
 
 fn from_archive(podman: &Podman, image: &Image) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use aistack_machine::contained;
 use aistack_machine::podman::{Held, Podman};
 use aistack_machine::secret::{self, SecretError};
-use aistack_stack::Service;
+use aistack_schema::Service;
 use anyhow::Result;
 
 use super::select::{self, Loaded, search_path};

@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use aistack_machine::command::below;
-use aistack_machine::systemd::{Manager, Systemctl};
+use aistack_machine::systemd::Systemctl;
 use aistack_machine::users;
-use aistack_stack::{LoadError, Scope, Service, Stack, default_path};
+use aistack_schema::{LoadError, Scope, Service, Stack, default_path};
 use anyhow::{Context, Result, bail};
 
 /// Stacks by file or by scope.
@@ -221,11 +221,7 @@ impl Loaded {
 
     /// systemctl for the stack's scope.
     pub fn systemctl(&self) -> Result<Systemctl> {
-        let manager = match self.stack.scope {
-            Scope::System => Manager::System,
-            Scope::User => Manager::User,
-        };
-        Ok(Systemctl::new(manager, search_path().as_deref())?)
+        Ok(Systemctl::new(self.stack.scope, search_path().as_deref())?)
     }
 
     /// ` --user` in user scope, for commands that messages propose.

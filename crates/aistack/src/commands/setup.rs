@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use aistack_machine::podman::Podman;
 use aistack_machine::secret;
-use aistack_postgres::Server;
-use aistack_qdrant::{Found, QdrantError, declared};
-use aistack_stack::{Collection, Postgres, Qdrant, Service};
+use aistack_provision::postgres::Server;
+use aistack_provision::qdrant::{Found, QdrantError, declared};
+use aistack_schema::{Collection, Postgres, Qdrant, Service};
 use anyhow::Result;
 
 use super::select::{self, Loaded, search_path};
@@ -150,7 +150,7 @@ fn of_qdrant(name: &str, loaded: &Loaded, service: &Service, qdrant: &Qdrant) ->
         Some(Err(error)) => return vec![format!("API key ({}): {error}", service.option)],
     };
     let prove = proof(loaded, service, address);
-    let client = match aistack_qdrant::Qdrant::new(address, key, QDRANT_LIMIT, &prove) {
+    let client = match aistack_provision::qdrant::Qdrant::new(address, key, QDRANT_LIMIT, &prove) {
         Ok(client) => client,
         Err(error) => return vec![error.to_string()],
     };
@@ -178,7 +178,7 @@ fn of_qdrant(name: &str, loaded: &Loaded, service: &Service, qdrant: &Qdrant) ->
 
 fn of_collection(
     name: &str,
-    client: &aistack_qdrant::Qdrant<'_>,
+    client: &aistack_provision::qdrant::Qdrant<'_>,
     collection: &Collection,
 ) -> Result<(), QdrantError> {
     let mut found = client.look(collection)?;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use aistack_machine::systemd::UnitState;
-use aistack_stack::{Image, Port, Protocol, Scope, Service};
+use aistack_schema::{Image, Port, Protocol, Scope, Service};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 

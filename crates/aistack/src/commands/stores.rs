@@ -8,13 +8,13 @@ use aistack_machine::contained;
 use aistack_machine::secret::{self, SecretError};
 use aistack_machine::sqlite::SqliteError;
 use aistack_machine::systemd::Systemctl;
-use aistack_postgres::Passwords;
-use aistack_stack::{Integrity, Postgres, Service};
+use aistack_provision::postgres::Passwords;
+use aistack_schema::{Integrity, Postgres, Service};
 
 /// Where a program of the host reaches the port of that name. `Stack::problems` has
 /// seen that there is one.
 pub fn address(service: &Service, port: &str) -> Option<SocketAddr> {
-    service.port(port).map(aistack_stack::Port::reachable)
+    service.port(port).map(aistack_schema::Port::reachable)
 }
 
 /// Whether `address` is a service's container now. Every command of this program asks here

@@ -9,9 +9,9 @@ use aistack_machine::command::below;
 use aistack_machine::secret::{self, SecretError};
 use aistack_machine::sqlite::{self, SqliteError};
 use aistack_machine::systemd::Systemctl;
-use aistack_postgres::{Passwords, Seen, Server};
-use aistack_qdrant::{Found as Held, declared};
-use aistack_stack::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
+use aistack_provision::postgres::{Passwords, Seen, Server};
+use aistack_provision::qdrant::{Found as Held, declared};
+use aistack_schema::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
 
 use super::{Found, Kind};
 use crate::commands::{setup, stores};
@@ -142,7 +142,7 @@ fn of_qdrant(
         .transpose();
     let prove = || prove(address);
     let client = match key {
-        Ok(key) => aistack_qdrant::Qdrant::new(address, key, limit, &prove)
+        Ok(key) => aistack_provision::qdrant::Qdrant::new(address, key, limit, &prove)
             .map_err(|error| error.to_string()),
         Err(error) => {
             return qdrant

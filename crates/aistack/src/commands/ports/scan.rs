@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use aistack_portscan::{Claim, Duplicate, Problem, Protocol, Report, ScanError, scan};
+use aistack_extras::portscan::{Claim, Duplicate, Problem, Report, ScanError, scan};
+use aistack_machine::Protocol;
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
