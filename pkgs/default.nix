@@ -65,8 +65,9 @@ in
     common
     // {
       inherit cargoArtifacts;
-      # In the place of crane's own, which is --locked.
-      cargoExtraArgs = "--locked -p aistack -p aistack-testdriver";
+      # In the place of crane's own, which is --locked. xtask writes man pages and completions;
+      # built in the same call, so that it shares the compiled crates.
+      cargoExtraArgs = "--locked -p aistack -p aistack-testdriver -p xtask";
       # Compiled in. The folder that Nix builds in is gone afterwards, and a NixOS system has no
       # list of PCI ids unless somebody installs it.
       AISTACK_FLAKE = flakeReference;
@@ -82,6 +83,8 @@ in
       # in PATH come first, so that a newer one is not hidden; podman is the system's own in any case.
       # The link is the old name of the command, which scripts and fingers know.
       postInstall = ''
+        $out/bin/xtask $out/share
+        rm $out/bin/xtask
         wrapProgram $out/bin/aistack --suffix PATH : ${
           lib.makeBinPath [
             curl

@@ -10,18 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::act::Machine;
+use crate::builtin;
+use crate::plan::{Deed, Ground, Plan};
+use crate::report::{self, Report};
+use crate::run::{Done, Runner};
+use crate::scenario::Scenario;
+use crate::services::ServiceData;
+use crate::values::Values;
 use aistack_machine::{file, users};
 use aistack_schema::{Scope, Stack, default_path};
-use aistack_testdriver::act::Machine;
-use aistack_testdriver::builtin;
-use aistack_testdriver::plan::{Deed, Ground, Plan};
-use aistack_testdriver::report::{self, Report};
-use aistack_testdriver::run::{Done, Runner};
-use aistack_testdriver::scenario::Scenario;
-use aistack_testdriver::services::ServiceData;
-use aistack_testdriver::values::Values;
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// The file beside stack.json that makes a stack a test stack.
 const MARK: &str = "test-stack";
@@ -111,7 +111,14 @@ struct Options {
     junit: bool,
 }
 
+/// The definition of the command line, from which man pages and completions are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, runs the command and turns its result into an exit code.
+#[must_use]
 pub fn run() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run {

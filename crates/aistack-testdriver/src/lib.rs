@@ -7,6 +7,7 @@
 
 pub mod act;
 pub mod builtin;
+pub mod cli;
 pub mod confined;
 pub mod exposed;
 pub mod json_path;

@@ -5,7 +5,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::commands;
 
@@ -57,7 +57,14 @@ enum Command {
     Chat(commands::ask::Chat),
 }
 
+/// The definition of the command line, from which man pages and completions are made.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Parses the command line, runs the command and turns its result into an exit code.
+#[must_use]
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
