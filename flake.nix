@@ -8,6 +8,7 @@
       inputs.nixpkgs.follows = "nixpkgs";
     };
     quadlet-nix.url = "github:SEIAROTg/quadlet-nix";
+    # For tests/eval/sops.nix alone; a flake that does not run ours sets it to "".
     sops-nix = {
       url = "github:Mic92/sops-nix";
       inputs.nixpkgs.follows = "nixpkgs";
@@ -238,7 +239,8 @@
         # The evaluation tests: name -> null, or what was seen instead.
         tests =
           import ./tests/eval/cases.nix { inherit self inputs; }
-          // import ./tests/eval/readme.nix { inherit lib self inputs; };
+          // import ./tests/eval/readme.nix { inherit lib self inputs; }
+          // import ./tests/eval/sops.nix { inherit lib self inputs; };
         # Hosts for benches/eval.sh: what the module, its services and the package cost.
         bench = import ./benches/hosts.nix { inherit lib self quadlet-nix; };
         # For benches/ledger.sh: the number of conflicts among n claims, all different.
