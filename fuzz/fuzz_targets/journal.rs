@@ -5,9 +5,12 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
-    for device in [aistack_checks::device::llama_cpp(&text), aistack_checks::device::vllm(&text)]
-        .into_iter()
-        .flatten()
+    for device in [
+        aistack_checks::device::llama_cpp(&text),
+        aistack_checks::device::vllm(&text),
+    ]
+    .into_iter()
+    .flatten()
     {
         let shown = format!("{device:?}");
         assert_eq!(aistack_machine::text::block(&shown), shown);

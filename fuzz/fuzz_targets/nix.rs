@@ -11,7 +11,8 @@ fuzz_target!(|bytes: &[u8]| {
     fs::write(folder.path().join("a.nix"), bytes).unwrap();
     // A folder without a file that can be read is an error, and that is all right.
     let within = (Duration::from_secs(5), Duration::from_secs(20));
-    let Ok(report) = aistack_extras::portscan::scan_within(folder.path(), within.0, within.1) else {
+    let Ok(report) = aistack_extras::portscan::scan_within(folder.path(), within.0, within.1)
+    else {
         return;
     };
     for claim in report.duplicates.iter().flat_map(|two| &two.claims) {

@@ -13,7 +13,10 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let block = aistack_machine::text::block(text);
         assert_eq!(aistack_machine::text::block(&block), block);
-        assert_eq!(aistack_machine::text::field(text).chars().count(), text.chars().count());
+        assert_eq!(
+            aistack_machine::text::field(text).chars().count(),
+            text.chars().count()
+        );
         let json = serde_json::to_string(text).unwrap();
         let shown = aistack_machine::text::json(&json);
         assert_eq!(serde_json::from_str::<String>(&shown).unwrap(), text);
