@@ -61,6 +61,18 @@
           p: (rust-overlay.lib.mkRustBin { } p).fromRustupToolchainFile ./rust-toolchain.toml
         );
 
+      # treefmt and what treefmt.toml names.
+      lintTools = pkgs: [
+        (craneLib pkgs).rustfmt
+        pkgs.deadnix
+        pkgs.nixfmt
+        pkgs.shellcheck
+        pkgs.shfmt
+        pkgs.statix
+        pkgs.taplo
+        pkgs.treefmt
+      ];
+
       # The tool of this flake, on the user's package set, unless that or the configuration has
       # another.
       withPackage = {
@@ -266,16 +278,23 @@
           outputs;
       };
 
-      formatter = eachSystem (pkgs: pkgs.nixfmt-tree);
+      # treefmt with the programs that treefmt.toml names.
+      formatter = eachSystem (
+        pkgs:
+        pkgs.writeShellApplication {
+          name = "treefmt";
+          runtimeInputs = lintTools pkgs;
+          text = ''exec treefmt "$@"'';
+        }
+      );
 
       devShells = eachSystem (pkgs: {
         default = (craneLib pkgs).devShell {
-          packages = [
-            pkgs.deadnix
+          packages = lintTools pkgs ++ [
             pkgs.hyperfine
-            pkgs.nixfmt
-            pkgs.shellcheck
-            pkgs.statix
+            pkgs.jq
+            pkgs.just
+            pkgs.python3
           ];
         };
       });
