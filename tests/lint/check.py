@@ -35,7 +35,7 @@ def workflows():
         try:
             document = YAML(typ="safe").load(Path(file).read_text())
         except Exception as error:
-            yield f"{file} is not valid YAML: {" ".join(str(error).split())}"
+            yield f"{file} is not valid YAML: {' '.join(str(error).split())}"
             continue
         if file.startswith(".github/workflows/"):
             yield from (f"{file}: {fault}" for fault in workflow(document))
