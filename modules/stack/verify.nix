@@ -79,7 +79,9 @@ let
       way = w: if w ? http then w // { http = withKey w.http; } else w;
     in
     removeAttrs said [ "auth" ]
-    // optionalAttrs (said ? checks) { checks = map way said.checks; }
+    // {
+      checks = lib.sort (a: b: a.name < b.name) (map way (said.checks or [ ]));
+    }
     // optionalAttrs (said ? marker) {
       marker = said.marker // {
         read = way said.marker.read;
