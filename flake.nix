@@ -206,6 +206,13 @@
       };
 
       lib = {
+        # A service of one's own as a module: docs/services.md.
+        mkService = import ./lib/mk-service.nix { inherit lib; };
+        # Modules that a service's own module may import: what several services share.
+        kinds = {
+          agent = ./lib/kinds/agent.nix;
+          llama-server = ./lib/kinds/llama-server.nix;
+        };
         # The crates on any package set: a host evaluates none besides its own.
         rust =
           pkgs:
@@ -230,24 +237,24 @@
           lib.mapAttrs (_: h: render h.config) self.nixosConfigurations
           // lib.mapAttrs' (n: h: lib.nameValuePair "home-${n}" (render h.config)) self.homeConfigurations;
         # Names, descriptions and default ports of all services, for the tools.
-        catalog = lib.mapAttrs (_: def: {
-          inherit (def) description;
-          ports = lib.mapAttrs (_: p: p.host) def.ports;
-        }) (import ./modules/stack/catalog.nix { inherit lib; });
+        catalog =
+          let
+            stack = self.nixosConfigurations.workstation.config.services.aiStack;
+          in
+          lib.genAttrs stack.serviceNames (name: {
+            inherit (stack.${name}) description;
+            ports = lib.mapAttrs (_: p: p.preferred) stack.${name}.ports;
+          });
         # docs/options.md.
         optionsDoc =
           let
             inherit (self.nixosConfigurations.workstation.options) services;
           in
-          import ./docs/options.nix
-            {
-              inherit lib;
-              catalog = import ./modules/stack/catalog.nix { inherit lib; };
-            }
-            {
-              options = services.aiStack;
-              prep = services.aiOptimizerPrep;
-            };
+          import ./docs/options.nix { inherit lib; } {
+            stack = self.nixosConfigurations.workstation.config.services.aiStack;
+            options = services.aiStack;
+            prep = services.aiOptimizerPrep;
+          };
         # The evaluation tests: name -> null, or what was seen instead.
         tests =
           import ./tests/eval/cases.nix { inherit self inputs; }

@@ -1,8 +1,13 @@
 # The option reference, as Markdown: what all services share once, then what each has of
 # its own, then the machine made ready for AI-Optimizer. `tests/run render --update` writes
 # docs/options.md from it.
-{ lib, catalog }:
-{ options, prep }:
+{ lib }:
+{
+  # The configuration of some host, for the names and ports of the services.
+  stack,
+  options,
+  prep,
+}:
 let
   inherit (lib)
     concatMapStrings
@@ -39,46 +44,47 @@ let
       lib.optionalString (o ? default) ", default ${code o.default}"
     }): ${text o.description}${lib.optionalString (o ? example) " Example: ${code o.example}."}\n";
 
-  names = lib.attrNames catalog;
+  names = stack.serviceNames;
   serviceOf = o: lib.head (lib.splitString "." (removePrefix root o.name));
+  fieldOf = name: o: lib.head (lib.splitString "." (removePrefix "${root}${name}." o.name));
   ofService = name: filter (o: serviceOf o == name && o.name != "${root}${name}") all;
-  isOwn =
-    name: o:
-    let
-      first = lib.head (lib.splitString "." (removePrefix "${root}${name}." o.name));
-    in
-    catalog.${name}.options ? ${first};
+  # What all services have is no service's own.
+  common = lib.foldl' lib.intersectLists (lib.attrNames stack.${model}) (
+    map (name: lib.attrNames stack.${name}) names
+  );
+  isOwn = name: o: !(lib.elem (fieldOf name o) common);
 
-  # Of any service: what is not its own is what all have.
+  # Of any service.
   model = "qdrant";
-  shared = filter (
-    o:
-    !(isOwn model o)
-    && !(lib.any (p: hasPrefix "${root}${model}.${p}." o.name) [
-      "ports"
-      "data"
-    ])
-  ) (ofService model);
+  shared = filter (o: !(isOwn model o)) (ofService model);
+  # Fields for the authors of services, in a file of their own.
+  isDefinition = o: lib.any (lib.hasSuffix "/service/definition.nix") (map toString o.declarations);
 
+  folder =
+    name:
+    if builtins.pathExists (../modules/contrib + "/${name}") then
+      "modules/contrib/${name}"
+    else
+      "modules/services/${name}";
   service =
     name:
     let
-      def = catalog.${name};
+      s = stack.${name};
       own = filter (isOwn name) (ofService name);
       ports = lib.concatStringsSep ", " (
-        lib.mapAttrsToList (port: p: "`ports.${port}` ${toString p.host}") def.ports
+        lib.mapAttrsToList (port: p: "`ports.${port}` ${toString p.preferred}") s.ports
       );
       data = lib.concatStringsSep ", " (
-        lib.mapAttrsToList (volume: v: "`data.${volume}` `<dataRoot>/${v.dir or name}`") def.data
+        lib.mapAttrsToList (volume: v: "`data.${volume}` `<dataRoot>/${v.folder}`") s.data
       );
     in
     ''
 
       ### ${name}
 
-      [${def.description}](../modules/services/${name}/README.md)${
-        lib.optionalString (ports != "") "; ${ports}"
-      }${lib.optionalString (data != "") "; ${data}"}.
+      [${s.description}](../${folder name}/README.md)${lib.optionalString (ports != "") "; ${ports}"}${
+        lib.optionalString (data != "") "; ${data}"
+      }.
     ''
     + lib.optionalString (own != [ ]) "\n${concatMapStrings (entry "${root}${name}.") own}";
 in
@@ -94,9 +100,14 @@ in
   ${concatMapStrings (entry root) (filter (o: !(lib.elem (serviceOf o) names)) all)}
   ## What every service has
 
-  Below `services.aiStack.<name>`, beside a port `ports.<port>` and a folder `data.<volume>` for each that it has. The defaults are ${model}'s where they differ.
+  Below `services.aiStack.<name>`.
 
-  ${concatMapStrings (entry "${root}${model}.") shared}
+  ${concatMapStrings (entry "${root}${model}.") (filter (o: !(isDefinition o)) shared)}
+  ## What a service says of itself
+
+  Fields for those who write a service ([services.md](services.md)). Each is an option as well, so that a user can override it.
+
+  ${concatMapStrings (entry "${root}${model}.") (filter isDefinition shared)}
   ## Each service
 ''
 + concatMapStrings service names

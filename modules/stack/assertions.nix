@@ -21,7 +21,6 @@ let
     s:
     let
       c = s.config;
-      args = c._arguments;
       quadlet = config.virtualisation.quadlet.containers.${s.container} or { };
       stopTimeout = quadlet.containerConfig.stopTimeout or null;
       root = {
@@ -33,8 +32,15 @@ let
       inherit (s) option;
       image = c.image;
       inherit (s.image) tag;
-      inherit (s.def) user init hides;
-      capabilities = attrNames s.def.capabilities;
+      inherit (c)
+        init
+        hides
+        entrypoint
+        command
+        openai
+        ;
+      user = c.runAs;
+      capabilities = attrNames c.capabilities;
       # podman's own is 10 s.
       stopTimeout = if stopTimeout == null then 10 else stopTimeout;
       unitTimeout =
@@ -42,11 +48,9 @@ let
           seconds = quadlet.serviceConfig.TimeoutStopSec or null;
         in
         if builtins.isInt seconds then seconds else null;
-      entrypoint = s.def.entrypoint args;
-      command = s.def.command args;
       health = c.health.command;
       environment =
-        c.environment
+        s.environment
         // lib.listToAttrs (
           lib.concatMap (
             secret: lib.optional (secret.target ? env) (lib.nameValuePair secret.target.env null)
@@ -58,7 +62,7 @@ let
           path = d.container;
           writable = !d.readOnly;
           # In the container: the folder's owner is its user, in both scopes.
-          owner = (if s.def.user == null then root else s.def.user) // {
+          owner = (if c.runAs == null then root else c.runAs) // {
             inherit (d) mode;
           };
           option = "${s.option}.data.${d.name}";
@@ -69,7 +73,6 @@ let
           owner = null;
           option = "its generated configuration";
         }) (attrNames s.configFiles);
-      openai = if s.def.openai == null then null else s.def.openai args;
     };
 
   # Without the value, where the word itself is one.
@@ -81,11 +84,10 @@ let
       inherit (s) option name;
       c = s.config;
       exposed = !(util.isLoopback c.address);
-      leaked = filter (var: util.looksSecret var c.environment.${var}) (attrNames c.environment);
+      leaked = filter (var: util.looksSecret var s.environment.${var}) (attrNames s.environment);
       flags = util.secretFlags c.extraArgs;
       broken = filter (d: builtins.match "[^:[:cntrl:]]*" d.host == null) s.data;
       absent = filter (n: !(services ? ${n})) c.needs;
-      args = c._arguments;
     in
     [
       {
@@ -101,8 +103,8 @@ let
         message = "${option}.address = \"${c.address}\" publishes ${name} beyond this machine (podman's ports bypass the firewall). If that is meant, set ${option}.openFirewall = true; else leave the address at 127.0.0.1.";
       }
       {
-        assertion = exposed -> (c.allowUnauthenticated || s.def.authenticated args);
-        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. To have some, ${s.def.authHint}; or accept it with ${option}.allowUnauthenticated = true.";
+        assertion = exposed -> (c.allowUnauthenticated || c.authenticated);
+        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. To have some, ${c.authHint}; or accept it with ${option}.allowUnauthenticated = true.";
       }
       {
         assertion = leaked == [ ];
@@ -112,7 +114,7 @@ let
       }
       {
         assertion = flags == [ ];
-        message = "${option}.extraArgs: the value of ${concatStringsSep ", " (map shown flags)} looks like a secret, which would be readable by everyone in the Nix store and in the list of processes. Put it into a file and set ${option}.secretEnv.VARIABLE or ${option}.secretFiles to its path (to ask clients for a key, ${s.def.authHint}).";
+        message = "${option}.extraArgs: the value of ${concatStringsSep ", " (map shown flags)} looks like a secret, which would be readable by everyone in the Nix store and in the list of processes. Put it into a file and set ${option}.secretEnv.VARIABLE or ${option}.secretFiles to its path (to ask clients for a key, ${c.authHint}).";
       }
       {
         assertion = broken == [ ];
@@ -136,7 +138,7 @@ let
         }, or change ${option}.needs.";
       }
     ]
-    ++ s.def.assertions args;
+    ++ c.assertions;
 
   # A service that is wrong by itself (no model, say) has no command to look at.
   withContract =

@@ -1,7 +1,12 @@
 # The core, the same in every scope: what a user may say (options), what follows
 # from it (the resolved stack), and what is wrong with it (assertions). The back
 # ends in ../nixos and ../home turn the result into files, units and users.
-{ config, lib, ... }:
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
   inherit (lib)
     attrNames
@@ -9,7 +14,6 @@ let
     concatMapStringsSep
     filterAttrs
     literalExpression
-    mapAttrs
     mapAttrsToList
     mkEnableOption
     mkIf
@@ -20,117 +24,27 @@ let
 
   cfg = config.services.aiStack;
 
-  catalog = import ./catalog.nix { inherit lib; };
   util = import ./util.nix { inherit lib; };
   gpu = import ./gpu.nix { inherit lib; };
   ledger = import ./ledger.nix { inherit lib util; };
-  images = lib.importJSON ../../pkgs/images.json;
-  serviceType = import ./service.nix { inherit util images; };
-  resolve = import ./resolve.nix { inherit lib util; };
+  claims = import ./claims.nix { inherit lib; };
 
   # The schema of facts.json that this version understands.
   factsSchema = 1;
 
-  # What the definitions see of the stack.
-  stack = {
-    inherit (cfg)
-      scope
-      dataRoot
-      address
-      portOffset
-      facts
-      gpu
-      network
-      modelsDir
-      models
-      ;
-    # Whether the service of that name is on.
-    on = name: cfg.${name}.enable or false;
-    # Where containers of the stack reach a port of another one, by its name on the network.
-    url = name: port: "http://${stack.target name port}";
-    target = name: port: "${stack.host name}:${stack.port name port}";
-    host = name: "local-ai-${name}";
-    port = name: port: toString catalog.${name}.ports.${port}.container;
-    # The file that holds the value of another service's variable, or null.
-    secret = name: variable: resolve.secretSource cfg catalog.${name} name variable;
-    # What other services' options say; for what one service tells another.
-    config = name: cfg.${name};
-    # OpenAI-compatible endpoints of the services that are on.
-    engines = mapAttrsToList (
-      name: def:
-      let
-        said = def.openai cfg.${name}._arguments;
-        source = if said ? apiKey then stack.secret name said.apiKey else null;
-      in
-      {
-        inherit name;
-        inherit (said) models;
-        embedding = said.embedding or false;
-        rank = def.engineRank;
-        anyModel = said.anyModel or false;
-        url = "${stack.url name "http"}/v1";
-        hostUrl = "http://${util.bracket (util.reachable cfg.${name}.address)}:${
-          toString cfg.${name}.ports.http
-        }/v1";
-        apiKeySource = source;
-        # The variable that a client of several engines has its key in.
-        apiKeyVariable =
-          if source == null then
-            null
-          else
-            "ENGINE_KEY_${lib.toUpper (builtins.replaceStrings [ "-" ] [ "_" ] name)}";
-      }
-    ) (filterAttrs (_: def: def.openai != null) enabled);
-    # Those that an engine of engines passes requests on to.
-    enginesFor = name: lib.filter (e: e.name != name) stack.engines;
-    # The one of that name, or the one that clients are best served by; null: none is on.
-    engine =
-      name:
-      let
-        ranked = lib.sortOn (e: e.rank) (lib.filter (e: e.rank != null) stack.engines);
-      in
-      lib.findFirst (e: name == null || e.name == name) null ranked;
-    # Prometheus endpoints of the services that are on.
-    metrics = concatLists (
-      mapAttrsToList (
-        name: def:
-        let
-          metrics = def.metrics cfg.${name}._arguments;
-        in
-        optional (metrics != null) {
-          inherit name;
-          inherit (metrics) path;
-          target = stack.target name metrics.port;
-          panels = metrics.panels or [ ];
-          token = if metrics ? tokenVariable then stack.secret name metrics.tokenVariable else null;
-        }
-      ) enabled
-    );
-  };
-
-  enabled = filterAttrs (name: _: cfg.${name}.enable) catalog;
-
-  own = {
-    resolved = resolve.stack {
-      inherit cfg stack;
-      services = filterAttrs (_: def: def.container) enabled;
-    };
-    userFiles = lib.mergeAttrsList (
-      mapAttrsToList (name: def: def.userFiles cfg.${name}._arguments) enabled
-    );
-    ledger.claims =
-      resolve.claims cfg.resolved
-      ++ resolve.quadletClaims {
-        inherit (cfg) resolved;
-        inherit (config.virtualisation) quadlet;
-      };
-  };
+  enabled = map (name: cfg.${name}) cfg.enabledNames;
+  # Whether anything but the option's own default says something of a service. The others are
+  # not evaluated at all, which is most of what a service costs that nobody uses.
+  isMentioned =
+    name: options.services.aiStack.${name}.highestPrio < (lib.mkOptionDefault null).priority;
 in
 {
   imports = [
+    ../contrib
+    ../services
     ./assertions.nix
     ./models.nix
-    ./quadlet.nix
+    ./render
     ./verify.nix
   ];
 
@@ -313,6 +227,29 @@ in
       };
     };
 
+    serviceNames = mkOption {
+      type = types.listOf types.str;
+      internal = true;
+      apply = names: lib.sort (a: b: a < b) names;
+      description = "Names of the services that there are, enabled or not; each module made by `mkService` adds its own.";
+    };
+
+    enabledNames = mkOption {
+      type = types.listOf types.str;
+      internal = true;
+      readOnly = true;
+      default = lib.filter (name: isMentioned name && cfg.${name}.enable) cfg.serviceNames;
+      defaultText = lib.literalMD "computed";
+      description = "Names of the enabled services.";
+    };
+
+    interface = mkOption {
+      type = types.raw;
+      internal = true;
+      readOnly = true;
+      description = "What services know of the stack and of each other: docs/services.md.";
+    };
+
     userFiles = mkOption {
       type = types.attrsOf types.str;
       internal = true;
@@ -333,19 +270,12 @@ in
       readOnly = true;
       description = "The content of stack.json, as a value.";
     };
-  }
-  // mapAttrs (
-    name: def:
-    mkOption {
-      type = types.submodule (serviceType {
-        inherit name def stack;
-      });
-      default = { };
-      description = "${def.description}.";
-    }
-  ) catalog;
+  };
 
   config = lib.mkMerge [
+    {
+      services.aiStack.interface = import ./interface.nix { inherit lib util; } cfg;
+    }
     (mkIf cfg.ledger.active {
       services.aiStack.ledger.claims = map (
         e:
@@ -357,22 +287,19 @@ in
       ) cfg.ledger.extra;
     })
     (mkIf cfg.enable {
-      services.aiStack = lib.mkMerge (
-        mapAttrsToList (
-          # The names stand outside of the functions, which would otherwise be asked for what
-          # they themselves are made of.
-          name: def:
-          mkIf cfg.${name}.enable (mapAttrs (_: settings: settings cfg.${name}._arguments) def.settings)
-        ) catalog
-        ++ [ own ]
-      );
+      services.aiStack = {
+        resolved = import ./resolve { inherit lib util cfg; };
+        userFiles = lib.mergeAttrsList (map (service: service.userFiles) enabled);
+        ledger.claims =
+          claims.stack cfg.resolved
+          ++ claims.quadlet {
+            inherit (cfg) resolved;
+            inherit (config.virtualisation) quadlet;
+          };
+      };
       assertions =
         # Those of services in containers are in assertions.nix.
-        concatLists (
-          mapAttrsToList (name: def: def.assertions cfg.${name}._arguments) (
-            filterAttrs (_: def: !def.container) enabled
-          )
-        )
+        concatLists (map (service: service.assertions) (lib.filter (service: !service.container) enabled))
         ++ [
           {
             assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
@@ -402,7 +329,7 @@ in
             inherit (s.gpu) slots memoryMiB;
           }) (filterAttrs (_: s: s.gpu != null) cfg.resolved.services);
         }
-        ++ concatLists (mapAttrsToList (name: def: def.warnings cfg.${name}._arguments) enabled);
+        ++ concatLists (map (service: service.warnings) enabled);
     })
   ];
 }

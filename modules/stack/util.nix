@@ -263,6 +263,14 @@ rec {
     in
     walk [ ] "";
 
+  # The assertion that no value at `places` looks like a secret; `instead` says what to do.
+  noSecrets =
+    { places, instead }:
+    {
+      assertion = places == [ ];
+      message = "${lib.concatStringsSep ", " places} looks like a secret, and would be readable by everyone in the Nix store. ${instead}";
+    };
+
   # The flags of a command line whose values look like secrets: `--api-key X`, `--api-key=X`.
   secretFlags =
     words:

@@ -49,43 +49,39 @@ let
       TimeoutStartSec = "infinity";
     };
   };
-  # What a service is asked, by the same arguments as the other functions of its definition,
-  # so that it follows the configured values.
+  # The checks of a service as the test driver reads them (schemas/scenario.schema.json).
   scenario =
     name: s:
     let
-      said = import (../services + "/${name}/test.nix") s.config._arguments;
-      auth = said.auth or null;
-      key =
-        if auth == null then
-          null
-        else
-          lib.findFirst (secret: (secret.target.env or null) == auth.secret) null s.secrets;
-      # The driver finds the file in stack.json by the secret's name there.
+      c = s.config;
+      # The secret that clients send, where there is one: its name in stack.json, by which the
+      # driver finds the file.
+      sent = lib.findFirst (
+        secret: secret.target ? env && (c.secrets.${secret.target.env}.header or null) != null
+      ) null s.secrets;
+      key = c.secrets.${sent.target.env};
       withKey =
         request:
-        if key == null then
+        if sent == null then
           request
         else
           request
           // {
             auth = {
-              secret = key.name;
-              header = auth.header or "authorization";
+              secret = sent.name;
+              inherit (key) header;
             }
-            # RFC 6750, section 2.1.
-            // optionalAttrs (!(auth ? header)) { prefix = "Bearer "; };
+            // optionalAttrs (key.prefix != "") { inherit (key) prefix; };
           };
-      way = w: if w ? http then w // { http = withKey w.http; } else w;
+      step = way: if way ? http then way // { http = withKey way.http; } else way;
     in
-    removeAttrs said [ "auth" ]
-    // {
-      checks = lib.sort (a: b: a.name < b.name) (map way (said.checks or [ ]));
+    {
+      checks = lib.mapAttrsToList (name: check: { inherit name; } // step check) c.checks;
     }
-    // optionalAttrs (said ? marker) {
-      marker = said.marker // {
-        read = way said.marker.read;
-        write = map way (lib.toList said.marker.write);
+    // optionalAttrs (c.marker != null) {
+      marker = c.marker // {
+        read = step c.marker.read;
+        write = map step (lib.toList c.marker.write);
       };
     };
 

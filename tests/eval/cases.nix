@@ -1038,22 +1038,38 @@ gpu
     equal with_.system.build.toplevel.drvPath without.system.build.toplevel.drvPath;
 
   # ── every folder of a service is whole ──
-  "every service has its module, test and page" =
+  "every service has its module and page" =
     let
-      dir = ../../modules/services;
-      wanted = [
-        "README.md"
-        "default.nix"
-        "test.nix"
-      ];
-      lacking = lib.concatMap (
-        name:
-        map (f: "${name}/${f}") (
-          lib.subtractLists (lib.attrNames (builtins.readDir (dir + "/${name}"))) wanted
-        )
-      ) (lib.attrNames (builtins.readDir dir));
+      lacking =
+        lib.concatMap
+          (
+            dir:
+            lib.concatMap (
+              name:
+              map (f: "${name}/${f}") (
+                lib.subtractLists (lib.attrNames (builtins.readDir (dir + "/${name}"))) [
+                  "README.md"
+                  "default.nix"
+                ]
+              )
+            ) (lib.attrNames (lib.filterAttrs (_: type: type == "directory") (builtins.readDir dir)))
+          )
+          [
+            ../../modules/services
+            ../../modules/contrib
+          ];
     in
     equal lacking [ ];
+  "every service that answers has a check or a marker" =
+    let
+      stack = (on { }).services.aiStack;
+    in
+    equal
+      (filter (name: stack.${name}.checks == { } && stack.${name}.marker == null) stack.serviceNames)
+      [
+        "aider" # A program for a terminal.
+        "continue" # It runs in no container.
+      ];
   "every option has a description" =
     let
       options = lib.optionAttrSetToDocList self.nixosConfigurations.workstation.options.services.aiStack;

@@ -14,7 +14,12 @@
 let
   inherit (lib) elem hasInfix head;
 
-  catalog = import ../../modules/stack/catalog.nix { inherit lib; };
+  # Each service's configuration, none of them enabled.
+  catalog =
+    let
+      stack = (on { }).services.aiStack;
+    in
+    lib.genAttrs stack.serviceNames (name: stack.${name});
 
   file =
     module: name: target:
@@ -244,9 +249,7 @@ in
   "no two engines have the same rank" =
     let
       ranks = lib.filter (rank: rank != null) (
-        lib.mapAttrsToList (_: def: def.engineRank) (
-          import ../../modules/stack/catalog.nix { inherit lib; }
-        )
+        lib.mapAttrsToList (_: s: if s.openai == null then null else s.openai.rank) catalog
       );
     in
     equal (lib.length (lib.unique ranks)) (lib.length ranks);
@@ -701,11 +704,7 @@ in
     (why: why == "")
     (
       lib.concatLists (
-        lib.mapAttrsToList (
-          name: d:
-          lib.attrValues d.capabilities
-          ++ map (m: m.why or "") (d.mounts (on { }).services.aiStack.${name}._arguments)
-        ) catalog
+        lib.mapAttrsToList (_: s: lib.attrValues s.capabilities ++ map (m: m.why) s.mounts) catalog
       )
     )
   ) [ ];

@@ -18,7 +18,7 @@ let
   file =
     module: name: target:
     (on module).services.aiStack.resolved.services.${name}.configTexts.${target};
-  catalog = import ../../modules/stack/catalog.nix { inherit lib; };
+  inherit ((on { }).services.aiStack) serviceNames;
   private = {
     enable = true;
     image = "registry.example/x:1@sha256:${lib.concatStrings (lib.genList (_: "0") 64)}";
@@ -107,7 +107,7 @@ in
     equal
       [
         (lib.attrNames (checks module "llama-cpp"))
-        (map (m: m.name) (on module).services.aiStack.llama-cpp._arguments.stack.metrics)
+        (map (m: m.name) (on module).services.aiStack.interface.metrics)
         (on module).services.aiStack.manifest.services.llama-cpp.metrics
       ]
       [
@@ -732,7 +732,7 @@ in
   "no two services of the catalogue have the same user ids" =
     let
       ids = import ../../modules/stack/ids.nix { inherit lib; };
-      starts = map ids.startOf (lib.attrNames catalog);
+      starts = map ids.startOf serviceNames;
     in
     equal (lib.length (lib.unique starts)) (lib.length starts);
 
@@ -1013,7 +1013,7 @@ in
             else
               null;
         }
-      ) (lib.attrNames catalog)
+      ) serviceNames
     )
     [
       "system"

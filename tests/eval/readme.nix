@@ -25,9 +25,15 @@ let
       aistack = self;
     }).nixosConfigurations.box.config;
 
+  folder =
+    name:
+    if builtins.pathExists (../../modules/contrib + "/${name}") then
+      "modules/contrib/${name}"
+    else
+      "modules/services/${name}";
   row =
     name: entry:
-    "| [${name}](modules/services/${name}/README.md) | ${
+    "| [${name}](${folder name}/README.md) | ${
       lib.concatMapStringsSep ", " toString (lib.attrValues entry.ports)
     } | ${entry.description} |";
   missing = lib.filter (line: !(lib.hasInfix "\n${line}\n" readme)) (

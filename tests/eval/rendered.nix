@@ -19,13 +19,7 @@ let
   system = cfg.scope == "system";
   containers = mapAttrsToList (_: s: s.container) cfg.resolved.services;
 
-  inherit
-    (import ../../modules/stack/resolve.nix {
-      inherit lib;
-      util = import ../../modules/stack/util.nix { inherit lib; };
-    })
-    configName
-    ;
+  configName = (import ../../modules/stack/resolve/names.nix { inherit lib; }).configFile;
 
   storePath = "${builtins.storeDir}/[0-9a-df-np-sv-z]{32}-([-a-zA-Z0-9+._?=]+)";
   reduce =

@@ -1,63 +1,55 @@
-{ lib, ... }:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
-  agent = import ../../stack/agent.nix { inherit lib; } {
-    description = "pair programmer in the terminal";
-    port = 8093;
-  };
 in
-agent
-// {
-  image = "aider";
-  # The program is one for a terminal, `podman exec -it local-ai-aider aider`: the
-  # container keeps it at hand beside its workspace.
-  ports.http = {
-    container = 8501;
-    host = 8093;
+{
+  imports = [ ../../../lib/kinds/agent.nix ];
+
+  options.browser = mkOption {
+    type = types.bool;
+    default = false;
+    description = "Serve its page for the browser on the port, with an image that has it (`aider-full`).";
   };
-  probe = null;
-  # The image's user (Aider-AI/aider, docker/Dockerfile: USER appuser, uid 1000).
-  user = {
-    uid = 1000;
-    gid = 1000;
-  };
-  healthCommand = _: "test -w /workspace";
-  options = agent.options // {
-    browser = mkOption {
-      type = types.bool;
-      default = false;
-      description = "Serve its page for the browser on the port, with an image that has it (`aider-full`).";
+
+  config = {
+    description = "pair programmer in the terminal";
+    lock = "aider";
+    # The program is one for a terminal, `podman exec -it local-ai-aider aider`: the
+    # container keeps it at hand next to its workspace.
+    ports.http = {
+      container = 8501;
+      preferred = 8093;
     };
-  };
-  # `sleep` as the first process ignores SIGTERM.
-  init = true;
-  entrypoint = { cfg, ... }: if cfg.browser then null else "sleep";
-  environment =
-    arguments:
-    removeAttrs (agent.environment arguments) [
-      "PORT"
-      "OPENAI_MODEL"
-    ]
-    // {
-      AIDER_MODEL =
-        let
-          model = (agent.environment arguments).OPENAI_MODEL;
-        in
-        if model == null then null else "openai/${model}";
+    # The image's user (Aider-AI/aider, docker/Dockerfile: USER appuser, uid 1000).
+    runAs = {
+      uid = 1000;
+      gid = 1000;
+    };
+    health = {
+      http = null;
+      command = "test -w /workspace";
+    };
+    # `sleep` as the first process ignores SIGTERM.
+    init = true;
+    entrypoint = if config.browser then null else "sleep";
+    environment = {
+      PORT = null;
+      OPENAI_MODEL = null;
+      AIDER_MODEL = if config.modelName == null then null else "openai/${config.modelName}";
       # Its library would fetch a list of prices from GitHub at each start
       # (litellm/litellm_core_utils/get_model_cost_map.py).
       LITELLM_LOCAL_MODEL_COST_MAP = "True";
       AIDER_CHECK_UPDATE = "false";
       AIDER_ANALYTICS_DISABLE = "true";
     };
-  command =
-    { cfg, ... }:
-    if cfg.browser then
-      [
-        "--gui"
-        "--no-check-update"
-      ]
-      ++ cfg.extraArgs
-    else
-      [ "infinity" ];
+    command =
+      if config.browser then
+        [
+          "--gui"
+          "--no-check-update"
+        ]
+        ++ config.extraArgs
+      else
+        [ "infinity" ];
+  };
 }

@@ -1,24 +1,35 @@
-{ ... }:
+let
+  collections = {
+    port = "http";
+    path = "/api/v2/tenants/default_tenant/databases/default_database/collections";
+  };
+in
 {
   description = "vector database for prototypes";
-  image = "chromadb";
+  lock = "chromadb";
   ports.http = {
     container = 8000;
-    host = 8010;
+    preferred = 8010;
   };
   data.data = {
     path = "/data";
-    dir = "chroma";
+    folder = "chroma";
   };
-  probe.http = {
+  health.http = {
     port = "http";
     path = "/api/v2/heartbeat";
   };
-  client = "bash";
+  health.client = "bash";
   resources.memory = "2g";
-  environment = _: {
-    # Where the server of the 1.x versions looks for its data; said, so that a change of
-    # the image's default cannot move it.
-    CHROMA_PERSIST_PATH = "/data";
+  # Where the server of the 1.x versions looks for its data; set, so that a change of the
+  # image's default cannot move it.
+  environment.CHROMA_PERSIST_PATH = "/data";
+  marker = {
+    write.http = collections // {
+      method = "POST";
+      body = "{\"name\":\"marker\",\"get_or_create\":true}";
+    };
+    read.http = collections;
+    expect = "marker";
   };
 }

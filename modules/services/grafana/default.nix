@@ -1,34 +1,80 @@
-{ lib, ... }:
+{ lib, stack, ... }:
 let
   provisioning = "/etc/grafana/provisioning";
   dashboards = "/etc/grafana/dashboards";
+
+  source = name: type: port: {
+    inherit name type;
+    uid = "local-ai-${name}";
+    access = "proxy";
+    url = stack.url name port;
+    editable = false;
+  };
+  prometheus = {
+    type = "prometheus";
+    uid = "local-ai-prometheus";
+  };
+  panel =
+    id:
+    {
+      title,
+      expr,
+      unit ? "short",
+      type ? "timeseries",
+      legend ? "{{job}}",
+    }:
+    {
+      inherit id title type;
+      datasource = prometheus;
+      gridPos = {
+        h = 8;
+        w = 12;
+        x = 12 * lib.mod (id - 1) 2;
+        y = 8 * ((id - 1) / 2);
+      };
+      fieldConfig = {
+        defaults.unit = unit;
+        overrides = [ ];
+      };
+      targets = [
+        {
+          inherit expr;
+          refId = "A";
+          legendFormat = legend;
+          datasource = prometheus;
+        }
+      ];
+    };
+  panels = [
+    {
+      title = "Services that answer";
+      type = "stat";
+      expr = "up";
+    }
+    {
+      title = "Time that a scrape takes";
+      expr = "scrape_duration_seconds";
+      unit = "s";
+    }
+  ]
+  ++ lib.concatMap (m: m.panels) stack.metrics;
 in
 {
   description = "dashboards of the stack";
-  image = "grafana";
-  ports.http = {
-    container = 3000;
-    host = 3000;
-  };
-  data.data = {
-    path = "/var/lib/grafana";
-    dir = "grafana";
-  };
+  lock = "grafana";
+  ports.http.container = 3000;
+  data.data.path = "/var/lib/grafana";
   # As in the image, whose files belong to the group 0.
-  user = {
+  runAs = {
     uid = 472;
     gid = 0;
   };
-  probe.http = {
+  health.http = {
     port = "http";
     path = "/api/health";
   };
-  client = "any";
-  metrics = {
-    port = "http";
-    path = "/metrics";
-  };
-  startTimeout = 300;
+  health.client = "any";
+  metrics.port = "http";
   resources.memory = "1g";
   wants = [
     "prometheus"
@@ -38,7 +84,7 @@ in
     generate = true;
     description = "password of the user admin, set at the first start";
   };
-  environment = _: {
+  environment = {
     GF_PATHS_PROVISIONING = provisioning;
     GF_ANALYTICS_REPORTING_ENABLED = "false";
     GF_ANALYTICS_CHECK_FOR_UPDATES = "false";
@@ -49,99 +95,47 @@ in
     # Prometheus and Loki come by it (grafana/grafana, pkg/setting/setting_plugins.go).
     GF_PLUGINS_PREINSTALL_AUTO_UPDATE = "false";
   };
-  configFiles =
-    { stack, lib, ... }:
-    let
-      source = name: type: port: {
-        inherit name type;
-        uid = "local-ai-${name}";
-        access = "proxy";
-        url = stack.url name port;
-        editable = false;
-      };
-      prometheus = {
-        type = "prometheus";
-        uid = "local-ai-prometheus";
-      };
-      panel =
-        id:
-        {
-          title,
-          expr,
-          unit ? "short",
-          type ? "timeseries",
-          legend ? "{{job}}",
-        }:
-        {
-          inherit id title type;
-          datasource = prometheus;
-          gridPos = {
-            h = 8;
-            w = 12;
-            x = 12 * lib.mod (id - 1) 2;
-            y = 8 * ((id - 1) / 2);
-          };
-          fieldConfig = {
-            defaults.unit = unit;
-            overrides = [ ];
-          };
-          targets = [
-            {
-              inherit expr;
-              refId = "A";
-              legendFormat = legend;
-              datasource = prometheus;
-            }
-          ];
-        };
-      panels = [
-        {
-          title = "Services that answer";
-          type = "stat";
-          expr = "up";
-        }
-        {
-          title = "Time that a scrape takes";
-          expr = "scrape_duration_seconds";
-          unit = "s";
-        }
-      ]
-      ++ lib.concatMap (m: m.panels) stack.metrics;
-    in
-    {
-      # JSON is YAML.
-      "${provisioning}/datasources/local-ai.yaml" = builtins.toJSON {
-        apiVersion = 1;
-        datasources =
-          lib.optional (stack.on "prometheus") (
-            source "prometheus" "prometheus" "http" // { isDefault = true; }
-          )
-          ++ lib.optional (stack.on "loki") (source "loki" "loki" "http");
-      };
-      "${provisioning}/dashboards/local-ai.yaml" = builtins.toJSON {
-        apiVersion = 1;
-        providers = [
-          {
-            name = "local-ai";
-            type = "file";
-            options.path = dashboards;
-          }
-        ];
-      };
-    }
-    // lib.optionalAttrs (stack.on "prometheus") {
-      "${dashboards}/local-ai.json" = builtins.toJSON {
-        uid = "local-ai";
-        title = "Local AI";
-        schemaVersion = 39;
-        refresh = "30s";
-        time = {
-          from = "now-6h";
-          to = "now";
-        };
-        panels = lib.imap1 panel panels;
-      };
+  # JSON is YAML.
+  configFiles = {
+    "${provisioning}/datasources/local-ai.yaml" = builtins.toJSON {
+      apiVersion = 1;
+      datasources =
+        lib.optional (stack.enabled "prometheus") (
+          source "prometheus" "prometheus" "http" // { isDefault = true; }
+        )
+        ++ lib.optional (stack.enabled "loki") (source "loki" "loki" "http");
     };
+    "${provisioning}/dashboards/local-ai.yaml" = builtins.toJSON {
+      apiVersion = 1;
+      providers = [
+        {
+          name = "local-ai";
+          type = "file";
+          options.path = dashboards;
+        }
+      ];
+    };
+  }
+  // lib.optionalAttrs (stack.enabled "prometheus") {
+    "${dashboards}/local-ai.json" = builtins.toJSON {
+      uid = "local-ai";
+      title = "Local AI";
+      schemaVersion = 39;
+      refresh = "30s";
+      time = {
+        from = "now-6h";
+        to = "now";
+      };
+      panels = lib.imap1 panel panels;
+    };
+  };
   # It always asks for a login.
-  authenticated = _: true;
+  authenticated = true;
+  checks."its database is healthy" = {
+    http = {
+      port = "http";
+      path = "/api/health";
+    };
+    expect = "database";
+  };
 }

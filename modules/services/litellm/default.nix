@@ -1,65 +1,56 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  stack,
+  util,
+  ...
+}:
 let
   inherit (lib) mkOption types;
-  config = "/etc/litellm/config.yaml";
+
+  configFile = "/etc/litellm/config.yaml";
+  engines = stack.enginesFor "litellm";
+
+  route =
+    engine: model_name: model:
+    {
+      inherit model_name;
+      litellm_params = {
+        model = "openai/${model}";
+        api_base = engine.url;
+        # The client library wants a key; where an engine asks for one, it is that.
+        api_key = if engine.apiKeyVariable == null then "none" else "os.environ/${engine.apiKeyVariable}";
+      };
+    }
+    // lib.optionalAttrs engine.embedding { model_info.mode = "embedding"; };
 
   # Entries of `model_list` for the engines of the stack.
   routesOf =
-    { stack, lib, ... }:
-    let
-      route =
-        engine: model_name: model:
-        {
-          inherit model_name;
-          litellm_params = {
-            model = "openai/${model}";
-            api_base = engine.url;
-          }
-          # The client library wants one; where an engine asks for a key, it is that.
-          // (
-            if engine.apiKeyVariable == null then
-              { api_key = "none"; }
-            else
-              { api_key = "os.environ/${engine.apiKeyVariable}"; }
-          );
-        }
-        // lib.optionalAttrs engine.embedding { model_info.mode = "embedding"; };
-      ofEngine =
-        engine:
-        map (model: route engine model model) engine.models
-        ++ [
-          # By the engine's name, whatever its model is called.
-          (
-            if engine.anyModel then
-              route engine "${engine.name}/*" "*"
-            else
-              route engine engine.name (lib.head (engine.models ++ [ engine.name ]))
-          )
-        ];
-    in
-    lib.unique (lib.concatMap ofEngine (stack.enginesFor "litellm"));
+    engine:
+    map (model: route engine model model) engine.models
+    ++ [
+      # By the engine's name, whatever its model is called.
+      (
+        if engine.anyModel then
+          route engine "${engine.name}/*" "*"
+        else
+          route engine engine.name (lib.head (engine.models ++ [ engine.name ]))
+      )
+    ];
+  routes = lib.unique (lib.concatMap routesOf engines) ++ config.routes;
+
+  # The names that it answers to: another one is a 400 "Invalid model name".
+  models = lib.unique (
+    map (r: r.model_name) (
+      lib.filter (
+        r:
+        r ? model_name && !(lib.hasInfix "*" r.model_name) && (r.model_info.mode or "chat") != "embedding"
+      ) routes
+    )
+  );
 in
 {
-  description = "one OpenAI-compatible endpoint for all engines";
-  image = "litellm";
-  ports.http = {
-    container = 4000;
-    host = 4000;
-  };
-  probe.http = {
-    port = "http";
-    path = "/health/liveliness";
-  };
-  client = "python";
-  startTimeout = 300;
-  resources.memory = "2g";
-  wants = { engines }: lib.remove "litellm" engines ++ [ "llama-cpp-embed" ];
-  # From 1.104 on it refuses to start without one
-  # (litellm/proxy/auth/master_key_boot_check.py). Its clients in the stack share it.
-  secrets.LITELLM_MASTER_KEY = {
-    generate = true;
-    description = "key that clients must send, and the administrator's";
-  };
   options = {
     routes = mkOption {
       type = types.listOf (types.attrsOf types.anything);
@@ -84,77 +75,83 @@ in
       description = "Further parts of LiteLLM's configuration.";
     };
   };
-  configFiles =
-    arguments@{ cfg, lib, ... }:
-    {
+
+  config = {
+    description = "one OpenAI-compatible endpoint for all engines";
+    lock = "litellm";
+    ports.http.container = 4000;
+    health = {
+      http = {
+        port = "http";
+        path = "/health/liveliness";
+      };
+      client = "python";
+    };
+    resources.memory = "2g";
+    wants = lib.remove "litellm" stack.engineNames ++ [ "llama-cpp-embed" ];
+    secrets = {
+      # From 1.104 on it refuses to start without one
+      # (litellm/proxy/auth/master_key_boot_check.py). Its clients in the stack share it.
+      LITELLM_MASTER_KEY = {
+        generate = true;
+        description = "key that clients must send, and the administrator's";
+        header = "authorization";
+      };
+    }
+    // lib.listToAttrs (
+      map (
+        e:
+        lib.nameValuePair e.apiKeyVariable {
+          description = "key of ${e.name}";
+          source = e.apiKeySource;
+        }
+      ) (lib.filter (e: e.apiKeyVariable != null) engines)
+    );
+    configFiles.${configFile} =
       # JSON is YAML.
-      ${config} = builtins.toJSON (
+      builtins.toJSON (
         lib.recursiveUpdate {
-          model_list = routesOf arguments ++ cfg.routes;
+          model_list = routes;
           # A wildcard then lists the models that its engine has, not all that LiteLLM has
           # heard of (litellm/utils.py, get_valid_models).
           litellm_settings.check_provider_endpoint = true;
-        } cfg.settings
+        } config.settings
       );
-    };
-  sharedSecrets =
-    { stack, lib, ... }:
-    lib.listToAttrs (
-      map (e: lib.nameValuePair e.apiKeyVariable e.apiKeySource) (
-        lib.filter (e: e.apiKeyVariable != null) (stack.enginesFor "litellm")
-      )
-    );
-  environment = _: {
     # Else it fetches a list of prices from GitHub at each start
     # (litellm/litellm_core_utils/get_model_cost_map.py).
-    LITELLM_LOCAL_MODEL_COST_MAP = "True";
-  };
-  command =
-    { cfg, port, ... }:
-    [
+    environment.LITELLM_LOCAL_MODEL_COST_MAP = "True";
+    command = [
       "--config"
-      config
+      configFile
       "--host"
       "0.0.0.0"
       "--port"
-      (toString (port "http"))
+      (toString config.ports.http.container)
     ]
-    ++ cfg.extraArgs;
-  engineRank = 1;
-  openai =
-    arguments@{ cfg, lib, ... }:
-    {
-      # What it answers to: anything else is a 400 "Invalid model name".
-      models = lib.unique (
-        map (r: r.model_name) (
-          lib.filter (
-            r:
-            r ? model_name && !(lib.hasInfix "*" r.model_name) && (r.model_info.mode or "chat") != "embedding"
-          ) (routesOf arguments ++ cfg.routes)
-        )
-      );
-      embedding = false;
-      apiKey = "LITELLM_MASTER_KEY";
+    ++ config.extraArgs;
+    openai = {
+      rank = 1;
+      inherit models;
+      secret = "LITELLM_MASTER_KEY";
     };
-  assertions =
-    {
-      cfg,
-      option,
-      util,
-      lib,
-      ...
-    }:
-    let
-      leaked =
-        map (place: "${option}.settings.${place}") (util.secretsIn cfg.settings)
-        ++ map (place: "${option}.routes.${place}") (util.secretsIn cfg.routes);
-    in
-    [
-      {
-        assertion = leaked == [ ];
-        message = "${lib.concatStringsSep ", " leaked} looks like a secret, and would be readable by everyone in the Nix store. Put it into a file, set ${option}.secretEnv.NAME to its path, and write \"os.environ/NAME\" here; the master key is ${option}.secretEnv.LITELLM_MASTER_KEY.";
-      }
+    # It always asks for its key.
+    authenticated = true;
+    checks."lists the engines' models" = {
+      http = {
+        port = "http";
+        path = "/v1/models";
+      };
+      expect = if models == [ ] then "data" else "\"${lib.head models}\"";
+      # A wildcard that LiteLLM resolves from its own list of the world's models.
+      lacks = "ollama/gpt-";
+    };
+    assertions = [
+      (util.noSecrets {
+        places =
+          map (place: "${option}.settings.${place}") (util.secretsIn config.settings)
+          ++ map (place: "${option}.routes.${place}") (util.secretsIn config.routes);
+        instead = "Put it into a file, set ${option}.secretEnv.NAME to its path, and write \"os.environ/NAME\" here; the master key is ${option}.secretEnv.LITELLM_MASTER_KEY.";
+      })
     ];
-  # It always asks for its key.
-  authenticated = _: true;
+  };
 }

@@ -1,24 +1,16 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  ...
+}:
 let
   inherit (lib) mkOption types;
-  base = import ../llama-cpp { inherit lib; };
-  default = value: option: option // { default = value; };
 in
-base
-// {
-  description = "OpenAI-compatible server for embeddings, from one GGUF model";
-  ports.http = {
-    container = 8080;
-    host = 8083;
-  };
-  options = base.options // {
-    # A text is embedded in one physical batch, or refused.
-    batchSize = default 2048 base.options.batchSize;
-    ubatchSize = default 2048 base.options.ubatchSize;
-    # Embeddings lose more by a coarse cache than they save: nothing of it is kept.
-    cacheTypeK = default "f16" base.options.cacheTypeK;
-    cacheTypeV = default "f16" base.options.cacheTypeV;
-    cacheRam = default 0 base.options.cacheRam;
+{
+  imports = [ ../../../lib/kinds/llama-server.nix ];
+
+  options = {
     longestChunk = mkOption {
       type = types.ints.positive;
       default = 2048;
@@ -38,29 +30,45 @@ base
       description = "How the tokens' vectors become one; null: as the model says.";
     };
   };
-  command =
-    arguments@{ cfg, lib, ... }:
-    base.command arguments
-    ++ [ "--embedding" ]
-    ++ lib.optionals (cfg.pooling != null) [
+
+  config = {
+    description = "OpenAI-compatible server for embeddings, from one GGUF model";
+    ports.http.preferred = 8083;
+    # A text is embedded in one physical batch, or refused.
+    batchSize = 2048;
+    ubatchSize = 2048;
+    # Embeddings lose more by a coarse cache than they save: nothing of it is kept.
+    cacheTypeK = "f16";
+    cacheTypeV = "f16";
+    cacheRam = 0;
+    openai.embedding = true;
+    modeArgs = [
+      "--embedding"
+    ]
+    ++ lib.optionals (config.pooling != null) [
       "--pooling"
-      cfg.pooling
+      config.pooling
     ];
-  assertions =
-    arguments@{ cfg, option, ... }:
-    base.assertions arguments
-    ++ [
+    checks."embeds a text" = {
+      http = {
+        port = "http";
+        path = "/v1/embeddings";
+        method = "POST";
+        body = builtins.toJSON { input = "hi"; };
+      };
+      expect = "embedding";
+    };
+    assertions = [
       {
-        assertion = cfg.ubatchSize >= cfg.longestChunk;
-        message = "${option}.ubatchSize = ${toString cfg.ubatchSize} is smaller than longestChunk = ${toString cfg.longestChunk}: the server answers such a text with an error. Raise ubatchSize (and batchSize), or cut texts shorter and lower longestChunk.";
+        assertion = config.ubatchSize >= config.longestChunk;
+        message = "${option}.ubatchSize = ${toString config.ubatchSize} is smaller than longestChunk = ${toString config.longestChunk}: the server answers such a text with an error. Raise ubatchSize (and batchSize), or cut texts shorter and lower longestChunk.";
       }
       {
-        assertion = cfg.contextSize == 0 || cfg.contextSize / cfg.parallel >= cfg.longestChunk;
-        message = "${option}: a context of ${toString cfg.contextSize} tokens over ${toString cfg.parallel} slots leaves ${
-          toString (cfg.contextSize / cfg.parallel)
-        } for a text, and longestChunk = ${toString cfg.longestChunk}. Raise contextSize or lower parallel.";
+        assertion = config.contextSize == 0 || config.contextSize / config.parallel >= config.longestChunk;
+        message = "${option}: a context of ${toString config.contextSize} tokens over ${toString config.parallel} slots leaves ${
+          toString (config.contextSize / config.parallel)
+        } for a text, and longestChunk = ${toString config.longestChunk}. Raise contextSize or lower parallel.";
       }
     ];
-  engineRank = null;
-  openai = args: base.openai args // { embedding = true; };
+  };
 }

@@ -1,22 +1,10 @@
-{ lib, ... }:
+{ config, lib, ... }:
 let
   inherit (lib) mkOption types;
+
   root = "/host/root";
 in
 {
-  description = "metrics of the machine";
-  image = "node-exporter";
-  ports.http = {
-    container = 9100;
-    host = 9100;
-  };
-  user = {
-    uid = 65534;
-    gid = 65534;
-  };
-  readOnlyRoot = true;
-  # As the first process it ends with an error when it is stopped.
-  init = true;
   options.fileSystems = mkOption {
     type = types.listOf (types.strMatching "/.*");
     default = [ "/" ];
@@ -26,12 +14,22 @@ in
     ];
     description = "Mount points of the host whose sizes are told. In system scope NixOS's own `fileSystems` are the default.";
   };
-  # Read, never written; the machine's own network counters stay out of sight, because
-  # it has a network of its own. One mount for each file system: podman makes a mount
-  # read-only, but not what is mounted below it.
-  mounts =
-    { cfg, ... }:
-    [
+
+  config = {
+    description = "metrics of the machine";
+    lock = "node-exporter";
+    ports.http.container = 9100;
+    runAs = {
+      uid = 65534;
+      gid = 65534;
+    };
+    readOnlyRoot = true;
+    # As the first process it ends with an error when it is stopped.
+    init = true;
+    # Read, never written; the machine's own network counters stay out of sight, because
+    # it has a network of its own. One mount for each file system: podman makes a mount
+    # read-only, but not what is mounted below it.
+    mounts = [
       {
         host = "/proc";
         container = "/host/proc";
@@ -47,51 +45,58 @@ in
       host = path;
       container = lib.removeSuffix "/" "${root}${path}";
       why = "how full the file system is";
-    }) cfg.fileSystems;
-  probe.http = {
-    port = "http";
-    path = "/";
-  };
-  client = "wget";
-  metrics = {
-    port = "http";
-    path = "/metrics";
-    panels = [
-      {
-        title = "Processor in use";
-        expr = "1 - avg(rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))";
-        unit = "percentunit";
-        legend = "all cores";
-      }
-      {
-        title = "Memory in use";
-        expr = "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes";
-        unit = "percentunit";
-      }
-      {
-        title = "File systems in use";
-        expr = "1 - node_filesystem_avail_bytes{fstype!~\"tmpfs|overlay|ramfs\"} / node_filesystem_size_bytes";
-        unit = "percentunit";
-        legend = "{{mountpoint}}";
-      }
-    ];
-  };
-  startTimeout = 120;
-  resources.memory = "256m";
-  command =
-    { cfg, ... }:
-    [
+    }) config.fileSystems;
+    health = {
+      http = {
+        port = "http";
+        path = "/";
+      };
+      client = "wget";
+      startTimeout = 120;
+    };
+    metrics = {
+      port = "http";
+      panels = [
+        {
+          title = "Processor in use";
+          expr = "1 - avg(rate(node_cpu_seconds_total{mode=\"idle\"}[5m]))";
+          unit = "percentunit";
+          legend = "all cores";
+        }
+        {
+          title = "Memory in use";
+          expr = "1 - node_memory_MemAvailable_bytes / node_memory_MemTotal_bytes";
+          unit = "percentunit";
+        }
+        {
+          title = "File systems in use";
+          expr = "1 - node_filesystem_avail_bytes{fstype!~\"tmpfs|overlay|ramfs\"} / node_filesystem_size_bytes";
+          unit = "percentunit";
+          legend = "{{mountpoint}}";
+        }
+      ];
+    };
+    resources.memory = "256m";
+    command = [
       "--path.procfs=/host/proc"
       "--path.sysfs=/host/sys"
       "--path.rootfs=${root}"
       # Of what is not mounted here, the size of the file system above it would be told.
       "--collector.filesystem.mount-points-include=^(${
-        lib.concatMapStringsSep "|" lib.escapeRegex cfg.fileSystems
+        lib.concatMapStringsSep "|" lib.escapeRegex config.fileSystems
       })$"
       "--no-collector.netdev"
       "--no-collector.netclass"
       "--no-collector.netstat"
       "--no-collector.sockstat"
     ]
-    ++ cfg.extraArgs;
+    ++ config.extraArgs;
+    checks."counts the machine's memory" = {
+      http = {
+        port = "http";
+        path = "/metrics";
+      };
+      expect = "node_memory_MemTotal_bytes";
+    };
+  };
 }

@@ -1,39 +1,17 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  stack,
+  ...
+}:
 let
   inherit (lib) mkOption types;
+
   modelsInContainer = "/models";
+  unknown = lib.filter (name: !(stack.models ? ${name})) config.importModels;
 in
 {
-  description = "runs language models and keeps a library of them";
-  # Besides CUDA the plain image computes on the processor; ROCm has one of its own.
-  image = {
-    cpu = "ollama";
-    rocm = "ollama-rocm";
-  };
-  ports.http = {
-    container = 11434;
-    host = 11434;
-  };
-  data = {
-    models = {
-      path = "/root/.ollama";
-      dir = "ollama";
-    };
-    # What `importModels` takes its files from.
-    store = {
-      path = modelsInContainer;
-      dir = "models";
-      readOnly = true;
-      mode = "0755";
-    };
-  };
-  probe.http = {
-    port = "http";
-    path = "/api/tags";
-  };
-  # The image has no HTTP client; `ollama list` asks the server for /api/tags.
-  healthCommand = _: "ollama list";
-  gpu = true;
   options = {
     models = mkOption {
       type = types.listOf (types.strMatching "[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?");
@@ -63,49 +41,69 @@ in
       description = "How long an unused model stays in memory; -1: for ever.";
     };
   };
-  engineRank = 4;
-  openai =
-    { cfg, ... }:
-    {
-      models = cfg.models ++ cfg.importModels;
+
+  config = {
+    description = "runs language models and keeps a library of them";
+    # The plain image computes on CUDA and on the processor; ROCm has one of its own.
+    lock = {
+      cpu = "ollama";
+      rocm = "ollama-rocm";
+    };
+    ports.http.container = 11434;
+    data = {
+      models.path = "/root/.ollama";
+      # What `importModels` takes its files from.
+      store = {
+        path = modelsInContainer;
+        folder = "models";
+        readOnly = true;
+        mode = "0755";
+      };
+    };
+    health = {
+      http = {
+        port = "http";
+        path = "/api/tags";
+      };
+      # The image has no HTTP client; `ollama list` asks the server for /api/tags.
+      command = "ollama list";
+    };
+    gpu.supported = true;
+    openai = {
+      rank = 4;
+      models = config.models ++ config.importModels;
       anyModel = true;
     };
-  loader =
-    { cfg, stack, ... }:
-    {
-      names = cfg.models;
+    loader = {
+      command = "ollama-load";
+      names = config.models;
       imports = map (name: {
         inherit name;
         path = "${modelsInContainer}/${stack.models.${name}.fileName}";
         inherit (stack.models.${name}) unit;
-      }) cfg.importModels;
+      }) config.importModels;
     };
-  assertions =
-    {
-      cfg,
-      stack,
-      option,
-      lib,
-      ...
-    }:
-    let
-      unknown = lib.filter (name: !(stack.models ? ${name})) cfg.importModels;
-    in
-    [
+    environment = {
+      # Inside the container; what the host opens is `address`.
+      OLLAMA_HOST = "0.0.0.0:${toString config.ports.http.container}";
+      OLLAMA_NUM_PARALLEL = toString config.parallel;
+      OLLAMA_MAX_LOADED_MODELS = toString config.maxLoadedModels;
+      OLLAMA_KEEP_ALIVE = config.keepAlive;
+      # No models that run on Ollama's servers, and no web search (ollama, envconfig/config.go).
+      OLLAMA_NO_CLOUD = "1";
+    };
+    checks."lists its models" = {
+      http = {
+        port = "http";
+        path = "/api/tags";
+      };
+      expect = "models";
+    };
+    assertions = [
       {
         assertion = unknown == [ ];
         message = "${option}.importModels: ${lib.concatStringsSep ", " unknown} is no entry of services.aiStack.models (${lib.concatStringsSep ", " (builtins.attrNames stack.models)}).";
       }
     ];
-  environment =
-    { cfg, port, ... }:
-    {
-      # Inside the container; what the host opens is `address`.
-      OLLAMA_HOST = "0.0.0.0:${toString (port "http")}";
-      OLLAMA_NUM_PARALLEL = toString cfg.parallel;
-      OLLAMA_MAX_LOADED_MODELS = toString cfg.maxLoadedModels;
-      OLLAMA_KEEP_ALIVE = cfg.keepAlive;
-      # No models that run on Ollama's servers, and no web search (ollama, envconfig/config.go).
-      OLLAMA_NO_CLOUD = "1";
-    };
+  };
 }

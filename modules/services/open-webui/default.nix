@@ -1,56 +1,32 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  stack,
+  ...
+}:
 let
   inherit (lib) mkOption types;
+
   folder = "/data";
   keyIn = engine: "/run/secrets/key-of-${engine.name}";
 
   # The endpoints that it talks to. Ollama is spoken to in its own way, embeddings are not for
   # chats, and LiteLLM passes on to every other one.
-  enginesOf =
-    stack:
+  engines =
     let
       chat = lib.filter (e: e.name != "ollama" && !e.embedding) stack.engines;
       router = lib.filter (e: e.name == "litellm") chat;
     in
     if router == [ ] then chat else router;
-  keyed = lib.filter (e: e.apiKeySource != null);
+  keyed = lib.filter (e: e.apiKeySource != null) engines;
   # Keys of several engines go into one variable: the start command joins them.
-  joins =
-    { cfg, stack, ... }:
-    let
-      engines = enginesOf stack;
-    in
-    lib.length engines > 1 && keyed engines != [ ] && !(cfg.secretEnv ? OPENAI_API_KEYS);
+  joinsKeys = lib.length engines > 1 && keyed != [ ] && !(config.secretEnv ? OPENAI_API_KEYS);
+
+  embed = lib.findFirst (e: e.name == "llama-cpp-embed") null stack.engines;
+  ownEmbeddings = config.embeddings == "llama-cpp-embed" && embed != null;
 in
 {
-  description = "chat interface in the browser";
-  image = "open-webui";
-  ports.http = {
-    container = 8080;
-    host = 8081;
-  };
-  # Not the image's own folder, /app/backend/data: below that lie the models that come with the
-  # image (its Dockerfile: SENTENCE_TRANSFORMERS_HOME, WHISPER_MODEL_DIR, TIKTOKEN_CACHE_DIR),
-  # and a mount would hide them.
-  data.data = {
-    path = folder;
-    dir = "open-webui";
-  };
-  probe.http = {
-    port = "http";
-    path = "/health";
-  };
-  # The image is made from python:3.11; curl may be missing from one release to the next.
-  client = "python";
-  # The first start migrates its database.
-  startTimeout = 900;
-  resources.memory = "4g";
-  wants = { engines }: engines;
-  # Sessions are signed with it; the image's own would be lost with the container.
-  secrets.WEBUI_SECRET_KEY = {
-    generate = true;
-    description = "key that sessions are signed with";
-  };
   options = {
     auth = mkOption {
       type = types.bool;
@@ -82,33 +58,45 @@ in
       description = "Let settings made in the interface win over what is declared, the addresses of the engines among them. Without, they last until the next start.";
     };
   };
-  environment =
-    {
-      cfg,
-      stack,
-      lib,
-      ...
-    }:
-    let
-      engines = enginesOf stack;
-      embed = lib.findFirst (e: e.name == "llama-cpp-embed") null stack.engines;
-      ownEmbeddings = cfg.embeddings == "llama-cpp-embed" && embed != null;
-    in
-    {
+
+  config = {
+    description = "chat interface in the browser";
+    lock = "open-webui";
+    ports.http = {
+      container = 8080;
+      preferred = 8081;
+    };
+    # Not the image's own folder, /app/backend/data: below that lie the models that come with the
+    # image (its Dockerfile: SENTENCE_TRANSFORMERS_HOME, WHISPER_MODEL_DIR, TIKTOKEN_CACHE_DIR),
+    # and a mount would hide them.
+    data.data.path = folder;
+    health = {
+      http = {
+        port = "http";
+        path = "/health";
+      };
+      # The image is made from python:3.11; curl may be missing from one release to the next.
+      client = "python";
+      # The first start migrates its database.
+      startTimeout = 900;
+    };
+    resources.memory = "4g";
+    wants = stack.engineNames;
+    environment = {
       DATA_DIR = folder;
-      WEBUI_AUTH = lib.boolToString cfg.auth;
+      WEBUI_AUTH = lib.boolToString config.auth;
       # The program closes sign-up once there is an administrator, but forgets that at each
       # start where ENABLE_PERSISTENT_CONFIG is false (open_webui/routers/auths.py).
-      ENABLE_SIGNUP = lib.boolToString cfg.signUp;
-      WEBUI_ADMIN_EMAIL = cfg.adminEmail;
-      ENABLE_OLLAMA_API = lib.boolToString (stack.on "ollama");
-      OLLAMA_BASE_URL = if stack.on "ollama" then stack.url "ollama" "http" else null;
+      ENABLE_SIGNUP = lib.boolToString config.signUp;
+      WEBUI_ADMIN_EMAIL = config.adminEmail;
+      ENABLE_OLLAMA_API = lib.boolToString (stack.enabled "ollama");
+      OLLAMA_BASE_URL = if stack.enabled "ollama" then stack.url "ollama" "http" else null;
       ENABLE_OPENAI_API = lib.boolToString (engines != [ ]);
       OPENAI_API_BASE_URLS =
         if engines == [ ] then null else lib.concatMapStringsSep ";" (e: e.url) engines;
       # Not a secret: these engines ask for none, but the interface wants one for each.
       OPENAI_API_KEYS =
-        if engines == [ ] || keyed engines != [ ] || cfg.secretEnv ? OPENAI_API_KEYS then
+        if engines == [ ] || keyed != [ ] || config.secretEnv ? OPENAI_API_KEYS then
           null
         else
           lib.concatMapStringsSep ";" (_: "none") engines;
@@ -120,73 +108,75 @@ in
       RAG_EMBEDDING_MODEL = if ownEmbeddings then lib.head embed.models else null;
       # The client library wants one where the server asks for none.
       RAG_OPENAI_API_KEY = if ownEmbeddings && embed.apiKeySource == null then "none" else null;
-      ENABLE_PERSISTENT_CONFIG = lib.boolToString cfg.persistentConfig;
+      ENABLE_PERSISTENT_CONFIG = lib.boolToString config.persistentConfig;
       ANONYMIZED_TELEMETRY = "false";
       DO_NOT_TRACK = "true";
       SCARF_NO_ANALYTICS = "true";
     };
-  sharedSecrets =
-    {
-      cfg,
-      stack,
-      lib,
-      ...
-    }:
-    let
-      engines = enginesOf stack;
-      embed = lib.findFirst (e: e.name == "llama-cpp-embed") null stack.engines;
-    in
-    lib.optionalAttrs (lib.length engines == 1) {
-      OPENAI_API_KEYS = (lib.head engines).apiKeySource;
+    secrets = {
+      # The image's own would be lost with the container.
+      WEBUI_SECRET_KEY = {
+        generate = true;
+        description = "key that sessions are signed with";
+      };
+      OPENAI_API_KEYS = {
+        description = "key of the engine";
+        source = if lib.length engines == 1 then (lib.head engines).apiKeySource else null;
+      };
+      RAG_OPENAI_API_KEY = {
+        description = "key of the server for embeddings";
+        source = if ownEmbeddings then embed.apiKeySource else null;
+      };
     }
-    // lib.optionalAttrs (cfg.embeddings == "llama-cpp-embed" && embed != null) {
-      RAG_OPENAI_API_KEY = embed.apiKeySource;
-    };
-  secretFiles =
-    arguments@{ stack, lib, ... }:
-    lib.optionalAttrs (joins arguments) (
-      lib.listToAttrs (map (e: lib.nameValuePair (keyIn e) e.apiKeySource) (keyed (enginesOf stack)))
+    // lib.optionalAttrs joinsKeys (
+      lib.listToAttrs (
+        map (
+          e:
+          lib.nameValuePair "key-of-${e.name}" {
+            description = "key of ${e.name}";
+            file = keyIn e;
+            source = e.apiKeySource;
+          }
+        ) keyed
+      )
     );
-  # The image's command is `bash start.sh`.
-  command =
-    arguments@{ stack, lib, ... }:
-    lib.optionals (joins arguments) [
+    # The image's command is `bash start.sh`.
+    command = lib.optionals joinsKeys [
       "bash"
       "-c"
       "export OPENAI_API_KEYS=\"${
-        lib.concatMapStringsSep ";" (e: if e.apiKeySource == null then "none" else "$(cat ${keyIn e})") (
-          enginesOf stack
-        )
+        lib.concatMapStringsSep ";" (
+          e: if e.apiKeySource == null then "none" else "$(cat ${keyIn e})"
+        ) engines
       }\"; exec bash start.sh"
     ];
-  # An emptied file would be filled with new tables, and the chats would seem to be gone.
-  integrity =
-    { cfg, option, ... }:
-    [
+    # An emptied file would be filled with new tables, and the chats would seem to be gone.
+    integrity = [
       {
         kind = "sqlite";
-        path = "${cfg.data.data}/webui.db";
+        path = "${config.data.data.host}/webui.db";
         option = "${option}.data.data";
       }
     ];
-  assertions =
-    {
-      cfg,
-      stack,
-      option,
-      ...
-    }:
-    [
+    # Without a declared administrator the first visitor becomes it.
+    authenticated = config.auth && config.adminEmail != null;
+    authHint = "set auth = true, adminEmail, and secretEnv.WEBUI_ADMIN_PASSWORD to the path of a file with a password (else the first visitor becomes the administrator)";
+    checks."reports that it is healthy" = {
+      http = {
+        port = "http";
+        path = "/health";
+      };
+      expect = "true";
+    };
+    assertions = [
       {
-        assertion = (cfg.adminEmail != null) == (cfg.secretEnv ? WEBUI_ADMIN_PASSWORD);
+        assertion = (config.adminEmail != null) == (config.secretEnv ? WEBUI_ADMIN_PASSWORD);
         message = "${option}: the administrator's account needs both ${option}.adminEmail and ${option}.secretEnv.WEBUI_ADMIN_PASSWORD, and one of them is missing.";
       }
       {
-        assertion = cfg.embeddings == "bundled" || stack.on "llama-cpp-embed";
+        assertion = config.embeddings == "bundled" || stack.enabled "llama-cpp-embed";
         message = "${option}.embeddings = \"llama-cpp-embed\", which is off: set services.aiStack.llama-cpp-embed.enable = true, or embeddings = \"bundled\".";
       }
     ];
-  # Without a declared administrator the first visitor becomes it.
-  authenticated = { cfg, ... }: cfg.auth && cfg.adminEmail != null;
-  authHint = "set auth = true, adminEmail, and secretEnv.WEBUI_ADMIN_PASSWORD to the path of a file with a password (else the first visitor becomes the administrator)";
+  };
 }

@@ -1,66 +1,93 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  stack,
+  util,
+  ...
+}:
 let
   inherit (lib) mkOption types;
-  util = import ../../stack/util.nix { inherit lib; };
 
   identifier = types.strMatching "[a-z_][a-z0-9_]*";
   extensions = types.listOf identifier;
-  parseTag = image: (util.parseImage image).tag;
 
   aidbMigrations = builtins.path {
     path = ./migrations/aidb;
     name = "aistack-migrations-aidb";
   };
 
-  psql = cfg: [
+  psql = [
     "psql"
     "-qAtX"
     "-v"
     "ON_ERROR_STOP=1"
     "-U"
-    cfg.user
+    config.user
     "-d"
-    cfg.database
+    config.database
   ];
+  # The password stays in the container, where the server has it: it is on no command line.
+  sql =
+    statement:
+    [
+      "sh"
+      "-c"
+      "PGPASSWORD=$POSTGRES_PASSWORD exec \"$@\""
+      "psql"
+    ]
+    ++ psql
+    ++ [
+      "-c"
+      statement
+    ];
+
+  # Memory in MiB: without a limit of its own the server has the machine's.
+  granted =
+    if config.resources.memory != null then
+      util.toMiB config.resources.memory
+    else if stack.facts == null then
+      null
+    else
+      stack.facts.memory.totalMiB or null;
+  cores = if stack.facts == null then null else stack.facts.cpu.cores or null;
+  # TimescaleDB's own, next to those of PostgreSQL.
+  backgroundWorkers = 16;
+  settings = {
+    max_connections = 200;
+    # As in the image's own configuration, where an extension asks for it.
+    shared_preload_libraries = lib.concatStringsSep "," (
+      [ "timescaledb" ]
+      ++ lib.optional (lib.any (builtins.elem "pg_textsearch") (
+        [ config.extensions ] ++ lib.mapAttrsToList (_: d: d.extensions) config.databases
+      )) "pg_textsearch"
+    );
+  }
+  // lib.optionalAttrs (granted != null) {
+    shared_buffers = "${toString (granted / 4)}MB";
+    effective_cache_size = "${toString (granted * 3 / 4)}MB";
+  }
+  // lib.optionalAttrs (cores != null) {
+    max_parallel_workers = cores;
+    max_parallel_workers_per_gather = lib.max 1 (cores / 2);
+    "timescaledb.max_background_workers" = backgroundWorkers;
+    # Those, the parallel ones, and the three that always run.
+    max_worker_processes = cores + backgroundWorkers + 3;
+  }
+  // lib.optionalAttrs (stack.enabled "aidb") { "aistack.embedding_size" = config.embeddingSize; }
+  // config.settings;
+  text = v: if builtins.isBool v then (if v then "on" else "off") else toString v;
+
+  # The last one wins, also one of `extraArgs`.
+  sharedBuffers = util.lastSetting "shared_buffers" config.command;
+  has = extension: builtins.elem extension config.extensions;
+  folder = path: if path == null then null else "${path}";
+  major = builtins.match "pg([0-9]+).*" (toString (util.parseImage config.image).tag);
+
+  owners = lib.filter (o: o != null) (lib.mapAttrsToList (_: d: d.owner) config.databases);
+  unknown = lib.filter (o: o != config.user && !(config.users ? ${o})) owners;
 in
 {
-  description = "PostgreSQL with TimescaleDB and pgvector";
-  image = "postgres";
-  ports.postgres = {
-    container = 5432;
-    host = 5432;
-  };
-  # PGDATA is a folder below it, which the server can own and set to 0700.
-  data.data = {
-    path = "/home/postgres/pgdata";
-    dir = "postgres";
-  };
-  user = {
-    uid = 1000;
-    gid = 1000;
-  };
-  probe.postgres.port = "postgres";
-  # First over TCP, which needs no password for this: while the image's scripts install
-  # extensions, a server for them alone answers on the socket and on no address
-  # (timescale/timescaledb-docker-ha, docker-entrypoint.sh). Then through the socket, where the
-  # image asks for no password.
-  healthCommand =
-    {
-      cfg,
-      port,
-      lib,
-      ...
-    }:
-    "pg_isready -q -h 127.0.0.1 -p ${toString (port "postgres")} -U ${cfg.user} -d ${cfg.database} && ${lib.concatStringsSep " " (psql cfg)} -c 'SELECT 1' >/dev/null";
-  startTimeout = 300;
-  resources = {
-    memory = "4g";
-    shm = "1g";
-  };
-  secrets.POSTGRES_PASSWORD = {
-    generate = true;
-    description = "password of the database's user";
-  };
   options = {
     user = mkOption {
       type = types.strMatching "[a-z_][a-z0-9_]*";
@@ -145,137 +172,139 @@ in
       description = "Settings of the server. By default a quarter of the memory granted (`resources.memory`, or the machine's) is for shared buffers and three quarters are what the planner reckons with; parallel workers follow the cores in `services.aiStack.facts`.";
     };
   };
-  environment =
-    { cfg, ... }:
-    {
-      POSTGRES_USER = cfg.user;
-      POSTGRES_DB = cfg.database;
+
+  config = {
+    description = "PostgreSQL with TimescaleDB and pgvector";
+    lock = "postgres";
+    ports.postgres.container = 5432;
+    # PGDATA is a folder below it, which the server can own and set to 0700.
+    data.data.path = "/home/postgres/pgdata";
+    runAs = {
+      uid = 1000;
+      gid = 1000;
+    };
+    health = {
+      postgres.port = "postgres";
+      # First over TCP, which needs no password for this: while the image's scripts install
+      # extensions, a server for them alone answers on the socket and on no address
+      # (timescale/timescaledb-docker-ha, docker-entrypoint.sh). Then through the socket, where the
+      # image asks for no password.
+      command = "pg_isready -q -h 127.0.0.1 -p ${toString config.ports.postgres.container} -U ${config.user} -d ${config.database} && ${lib.concatStringsSep " " psql} -c 'SELECT 1' >/dev/null";
+    };
+    resources = {
+      memory = "4g";
+      shm = "1g";
+    };
+    secrets.POSTGRES_PASSWORD = {
+      generate = true;
+      description = "password of the database's user";
+    };
+    environment = {
+      POSTGRES_USER = config.user;
+      POSTGRES_DB = config.database;
       PGDATA = "/home/postgres/pgdata/data";
       # The image's own tuning would read the host's memory and overrule ours.
       NO_TS_TUNE = "true";
       TIMESCALEDB_TELEMETRY = "off";
     };
-  command =
-    {
-      cfg,
-      stack,
-      util,
-      lib,
-      ...
-    }:
-    let
-      # Without a limit of its own the server has the machine's memory.
-      granted =
-        if cfg.resources.memory != null then
-          util.toMiB cfg.resources.memory
-        else if stack.facts == null then
-          null
-        else
-          stack.facts.memory.totalMiB or null;
-      cores = if stack.facts == null then null else stack.facts.cpu.cores or null;
-      # TimescaleDB's own, beside those of PostgreSQL.
-      backgroundWorkers = 16;
-      settings = {
-        max_connections = 200;
-        # As in the image's own configuration, where an extension asks for it.
-        shared_preload_libraries = lib.concatStringsSep "," (
-          [ "timescaledb" ]
-          ++ lib.optional (lib.any (builtins.elem "pg_textsearch") (
-            [ cfg.extensions ] ++ lib.mapAttrsToList (_: d: d.extensions) cfg.databases
-          )) "pg_textsearch"
-        );
-      }
-      // lib.optionalAttrs (granted != null) {
-        shared_buffers = "${toString (granted / 4)}MB";
-        effective_cache_size = "${toString (granted * 3 / 4)}MB";
-      }
-      // lib.optionalAttrs (cores != null) {
-        max_parallel_workers = cores;
-        max_parallel_workers_per_gather = lib.max 1 (cores / 2);
-        "timescaledb.max_background_workers" = backgroundWorkers;
-        # Those, the parallel ones, and the three that always run.
-        max_worker_processes = cores + backgroundWorkers + 3;
-      }
-      // lib.optionalAttrs (stack.on "aidb") { "aistack.embedding_size" = cfg.embeddingSize; }
-      // cfg.settings;
-      text = v: if builtins.isBool v then (if v then "on" else "off") else toString v;
-    in
-    [ "postgres" ]
+    command = [
+      "postgres"
+    ]
     ++ lib.concatLists (
       lib.mapAttrsToList (name: value: [
         "-c"
         "${name}=${text value}"
       ]) settings
     )
-    ++ cfg.extraArgs;
-  database =
-    {
-      cfg,
-      stack,
-      option,
-      lib,
-      ...
-    }:
-    let
-      folder = path: if path == null then null else "${path}";
-      major = builtins.match "pg([0-9]+).*" (toString (parseTag cfg.image));
-    in
-    {
+    ++ config.extraArgs;
+    provision.postgres = {
       port = "postgres";
-      inherit (cfg) user database;
+      inherit (config) user database;
       passwordSource = stack.secret "postgres" "POSTGRES_PASSWORD";
       major = if major == null then null else lib.toInt (lib.head major);
-      versionFile = "${cfg.data.data}/data/PG_VERSION";
+      versionFile = "${config.data.data.host}/data/PG_VERSION";
       roles = lib.mapAttrsToList (name: u: {
         inherit name;
         passwordSource = u.passwordFile;
         option = "${option}.users.${name}";
-      }) cfg.users;
+      }) config.users;
       databases = [
         {
-          name = cfg.database;
-          owner = cfg.user;
-          inherit (cfg) extensions;
+          name = config.database;
+          owner = config.user;
+          inherit (config) extensions;
           migrations = folder (
-            if cfg.migrations == null && stack.on "aidb" then aidbMigrations else cfg.migrations
+            if config.migrations == null && stack.enabled "aidb" then aidbMigrations else config.migrations
           );
           inherit option;
         }
       ]
       ++ lib.mapAttrsToList (name: d: {
         inherit name;
-        owner = if d.owner == null then cfg.user else d.owner;
+        owner = if d.owner == null then config.user else d.owner;
         inherit (d) extensions;
         migrations = folder d.migrations;
         option = "${option}.databases.${name}";
-      }) cfg.databases;
+      }) config.databases;
     };
-  assertions =
-    {
-      cfg,
-      stack,
-      option,
-      lib,
-      ...
-    }:
-    let
-      owners = lib.filter (o: o != null) (lib.mapAttrsToList (_: d: d.owner) cfg.databases);
-      unknown = lib.filter (o: o != cfg.user && !(cfg.users ? ${o})) owners;
-    in
-    [
+    # The password guards every connection that comes through the port.
+    authenticated = true;
+    marker = {
+      write.exec = sql "CREATE TABLE IF NOT EXISTS marker(v text); INSERT INTO marker VALUES ('kept')";
+      read.exec = sql "SELECT v FROM marker LIMIT 1";
+      expect = "kept";
+    };
+    checks =
+      lib.optionalAttrs (config.extensions != [ ]) {
+        "has its extensions" = {
+          exec = sql "SELECT string_agg(extname, ',' ORDER BY extname COLLATE \"C\") FROM pg_extension WHERE extname IN (${
+            lib.concatMapStringsSep ", " (e: "'${e}'") config.extensions
+          })";
+          expect = lib.concatStringsSep "," (lib.sort (a: b: a < b) (lib.unique config.extensions));
+        };
+      }
+      // lib.optionalAttrs (has "timescaledb") {
+        "makes a hypertable" = {
+          exec = sql "CREATE TABLE IF NOT EXISTS h(t timestamptz NOT NULL, v float); SELECT create_hypertable('h', 't', if_not_exists => true)";
+          expect = "h";
+          quick = false;
+        };
+      }
+      // lib.optionalAttrs (has "vector") {
+        "finds the nearest vector" = {
+          exec = sql "SELECT '[1,2,3]'::vector <-> '[1,2,2]'::vector";
+          expect = "1";
+        };
+      }
+      // lib.optionalAttrs (config.settings ? log_line_prefix) {
+        "logs with the declared prefix" = {
+          exec = sql "SHOW log_line_prefix";
+          expect = config.settings.log_line_prefix;
+        };
+      }
+      # A number without a unit counts pages, which this does not reckon with.
+      //
+        lib.optionalAttrs (sharedBuffers != null && builtins.match "[0-9]+[kMGT]B" sharedBuffers != null)
+          {
+            "is tuned to its memory" = {
+              exec = sql "SELECT CASE WHEN pg_size_bytes(current_setting('shared_buffers')) = pg_size_bytes('${sharedBuffers}') THEN 'as declared' ELSE current_setting('shared_buffers') END";
+              expect = "as declared";
+            };
+          };
+    assertions = [
       {
         assertion = unknown == [ ];
         message = "${option}.databases: the owner ${lib.concatStringsSep ", " unknown} is no user of the server: add ${option}.users.<name>, or leave the owner out.";
       }
       {
-        assertion = !(cfg.databases ? ${cfg.database});
-        message = "${option}.databases.${cfg.database} is the database that ${option}.database names already: use ${option}.extensions and ${option}.migrations for it.";
+        assertion = !(config.databases ? ${config.database});
+        message = "${option}.databases.${config.database} is the database that ${option}.database names already: use ${option}.extensions and ${option}.migrations for it.";
       }
       {
-        assertion = !(stack.on "aidb") || cfg.migrations != null || builtins.elem "vector" cfg.extensions;
+        assertion =
+          !(stack.enabled "aidb") || config.migrations != null || builtins.elem "vector" config.extensions;
         message = "${option}.extensions has no vector, which the tables of services.aiStack.aidb need.";
       }
     ];
-  # The password guards every connection that comes through the port.
-  authenticated = _: true;
+  };
 }

@@ -1,36 +1,18 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  stack,
+  util,
+  ...
+}:
 let
   inherit (lib) mkOption types;
-  config = "/etc/prometheus/prometheus.yml";
+
+  configFile = "/etc/prometheus/prometheus.yml";
   tokenIn = name: "/run/secrets/metrics-${name}";
 in
 {
-  description = "metrics of the stack";
-  image = "prometheus";
-  ports.http = {
-    container = 9090;
-    host = 9090;
-  };
-  data.data = {
-    path = "/prometheus";
-    dir = "prometheus";
-  };
-  user = {
-    uid = 65534;
-    gid = 65534;
-  };
-  readOnlyRoot = true;
-  probe.http = {
-    port = "http";
-    path = "/-/healthy";
-  };
-  client = "wget";
-  metrics = {
-    port = "http";
-    path = "/metrics";
-  };
-  startTimeout = 300;
-  resources.memory = "2g";
   options = {
     retention = mkOption {
       type = types.str;
@@ -48,62 +30,71 @@ in
       description = "Jobs beside those of this stack's services, as in Prometheus's `scrape_configs`.";
     };
   };
-  configFiles =
-    {
-      cfg,
-      stack,
-      lib,
-      ...
-    }:
-    {
-      # JSON is YAML.
-      ${config} = builtins.toJSON {
-        global.scrape_interval = cfg.scrapeInterval;
-        scrape_configs =
-          map (
-            m:
-            {
-              job_name = m.name;
-              metrics_path = m.path;
-              static_configs = [ { targets = [ m.target ]; } ];
-            }
-            // lib.optionalAttrs (m.token != null) {
-              authorization.credentials_file = tokenIn m.name;
-            }
-          ) stack.metrics
-          ++ cfg.scrapeConfigs;
-      };
+
+  config = {
+    description = "metrics of the stack";
+    lock = "prometheus";
+    ports.http.container = 9090;
+    data.data.path = "/prometheus";
+    runAs = {
+      uid = 65534;
+      gid = 65534;
     };
-  secretFiles =
-    { stack, lib, ... }:
-    lib.listToAttrs (
-      map (m: lib.nameValuePair (tokenIn m.name) m.token) (lib.filter (m: m.token != null) stack.metrics)
+    readOnlyRoot = true;
+    health = {
+      http = {
+        port = "http";
+        path = "/-/healthy";
+      };
+      client = "wget";
+    };
+    metrics.port = "http";
+    resources.memory = "2g";
+    # JSON is YAML.
+    configFiles.${configFile} = builtins.toJSON {
+      global.scrape_interval = config.scrapeInterval;
+      scrape_configs =
+        map (
+          m:
+          {
+            job_name = m.name;
+            metrics_path = m.path;
+            static_configs = [ { targets = [ m.target ]; } ];
+          }
+          // lib.optionalAttrs (m.token != null) {
+            authorization.credentials_file = tokenIn m.name;
+          }
+        ) stack.metrics
+        ++ config.scrapeConfigs;
+    };
+    secrets = lib.listToAttrs (
+      map (
+        m:
+        lib.nameValuePair "metrics-${m.name}" {
+          description = "bearer token for the metrics of ${m.name}";
+          file = tokenIn m.name;
+          source = m.token;
+        }
+      ) (lib.filter (m: m.token != null) stack.metrics)
     );
-  assertions =
-    {
-      cfg,
-      option,
-      util,
-      lib,
-      ...
-    }:
-    let
-      leaked = util.secretsIn cfg.scrapeConfigs;
-    in
-    [
-      {
-        assertion = leaked == [ ];
-        message = "${
-          lib.concatMapStringsSep ", " (place: "${option}.scrapeConfigs.${place}") leaked
-        } looks like a secret, and would be readable by everyone in the Nix store. Put it into a file, set ${option}.secretFiles.\"/run/secrets/NAME\" to its path, and use the setting that takes a file (credentials_file, password_file).";
-      }
-    ];
-  command =
-    { cfg, ... }:
-    [
-      "--config.file=${config}"
+    command = [
+      "--config.file=${configFile}"
       "--storage.tsdb.path=/prometheus"
-      "--storage.tsdb.retention.time=${cfg.retention}"
+      "--storage.tsdb.retention.time=${config.retention}"
     ]
-    ++ cfg.extraArgs;
+    ++ config.extraArgs;
+    checks."scrapes itself" = {
+      http = {
+        port = "http";
+        path = "/api/v1/targets";
+      };
+      expect = "activeTargets";
+    };
+    assertions = [
+      (util.noSecrets {
+        places = map (place: "${option}.scrapeConfigs.${place}") (util.secretsIn config.scrapeConfigs);
+        instead = "Put it into a file, set ${option}.secretFiles.\"/run/secrets/NAME\" to its path, and use the setting that takes a file (credentials_file, password_file).";
+      })
+    ];
+  };
 }

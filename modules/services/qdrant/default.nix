@@ -1,59 +1,29 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  stack,
+  ...
+}:
 let
   inherit (lib) mkOption types;
+
+  put = path: body: {
+    http = {
+      port = "http";
+      method = "PUT";
+      inherit path;
+      body = builtins.toJSON body;
+    };
+  };
+
+  # With those that other services ask for (`requests.qdrant.collections`).
+  collections =
+    lib.foldl' (all: request: all // request.collections) { } (stack.requested "qdrant")
+    // config.collections;
+  distanceOf = collection: collection.distance or "Cosine";
 in
 {
-  description = "vector database";
-  image = "qdrant";
-  ports = {
-    http = {
-      container = 6333;
-      host = 6333;
-    };
-    grpc = {
-      container = 6334;
-      host = 6334;
-    };
-  };
-  data = {
-    storage.path = "/qdrant/storage";
-    snapshots = {
-      path = "/qdrant/snapshots";
-      dir = "qdrant-snapshots";
-    };
-  };
-  # The chart of the project runs the same image as this user on a read-only root.
-  user = {
-    uid = 1000;
-    gid = 1000;
-  };
-  readOnlyRoot = true;
-  # The image's script ends as soon as its trap has run, which kills the server in the middle of
-  # its shutdown (qdrant/qdrant, tools/entrypoint.sh). Its folder is the image's working folder.
-  entrypoint = _: "./qdrant";
-  probe.http = {
-    port = "http";
-    path = "/readyz";
-  };
-  # The image has neither curl nor wget.
-  client = "bash";
-  metrics = {
-    port = "http";
-    path = "/metrics";
-    tokenVariable = "QDRANT__SERVICE__API_KEY";
-    panels = [
-      {
-        title = "Qdrant: collections";
-        expr = "collections_total";
-        type = "stat";
-      }
-      {
-        title = "Qdrant: answers each second";
-        expr = "sum(rate(rest_responses_total[5m]))";
-        legend = "REST";
-      }
-    ];
-  };
   options.collections = mkOption {
     type = types.attrsOf (
       types.submodule {
@@ -81,32 +51,133 @@ in
     };
     description = "Collections that are made when they are missing. One that exists with another dimension is reported and left as it is.";
   };
-  vectors =
-    {
-      cfg,
-      stack,
-      option,
-      lib,
-      ...
-    }:
-    if cfg.collections == { } then
-      null
-    else
-      {
-        port = "http";
-        apiKeySource = stack.secret "qdrant" "QDRANT__SERVICE__API_KEY";
-        collections = lib.mapAttrsToList (name: c: {
-          inherit name;
-          inherit (c) size distance;
-          option = "${option}.collections.${name}";
-        }) cfg.collections;
+
+  config = {
+    description = "vector database";
+    lock = "qdrant";
+    ports = {
+      http.container = 6333;
+      grpc.container = 6334;
+    };
+    data = {
+      storage.path = "/qdrant/storage";
+      snapshots = {
+        path = "/qdrant/snapshots";
+        folder = "qdrant-snapshots";
       };
-  resources.memory = "4g";
-  environment = _: {
-    QDRANT__TELEMETRY_DISABLED = "true";
-    # By default it is written beside the program, where the root is read-only.
-    QDRANT_INIT_FILE_PATH = "/tmp/.qdrant-initialized";
+    };
+    # The chart of the project runs the same image as this user on a read-only root.
+    runAs = {
+      uid = 1000;
+      gid = 1000;
+    };
+    readOnlyRoot = true;
+    # The image's script ends as soon as its trap has run, which kills the server in the middle of
+    # its shutdown (qdrant/qdrant, tools/entrypoint.sh). Its folder is the image's working folder.
+    entrypoint = "./qdrant";
+    health.http = {
+      port = "http";
+      path = "/readyz";
+    };
+    # The image has neither curl nor wget.
+    health.client = "bash";
+    secrets.QDRANT__SERVICE__API_KEY = {
+      description = "key that clients must send";
+      header = "api-key";
+    };
+    metrics = {
+      port = "http";
+      secret = "QDRANT__SERVICE__API_KEY";
+      panels = [
+        {
+          title = "Qdrant: collections";
+          expr = "collections_total";
+          type = "stat";
+        }
+        {
+          title = "Qdrant: answers each second";
+          expr = "sum(rate(rest_responses_total[5m]))";
+          legend = "REST";
+        }
+      ];
+    };
+    provision.qdrant =
+      if collections == { } then
+        null
+      else
+        {
+          port = "http";
+          apiKeySource = stack.secret "qdrant" "QDRANT__SERVICE__API_KEY";
+          collections = lib.mapAttrsToList (name: c: {
+            inherit name;
+            inherit (c) size;
+            distance = distanceOf c;
+            option = "${option}.collections.${name}";
+          }) collections;
+        };
+    resources.memory = "4g";
+    environment = {
+      QDRANT__TELEMETRY_DISABLED = "true";
+      # By default it is written next to the program, where the root is read-only.
+      QDRANT_INIT_FILE_PATH = "/tmp/.qdrant-initialized";
+    };
+    authenticated = config.secretEnv ? QDRANT__SERVICE__API_KEY;
+    authHint = "set secretEnv.QDRANT__SERVICE__API_KEY to the path of a file with an API key";
+    # A point, in a collection for it.
+    marker = {
+      write = [
+        (put "/collections/marker" {
+          vectors = {
+            size = 4;
+            distance = "Cosine";
+          };
+        })
+        (put "/collections/marker/points?wait=true" {
+          points = [
+            {
+              id = 1;
+              vector = [
+                0.1
+                0.2
+                0.3
+                0.4
+              ];
+              payload.what = "kept";
+            }
+          ];
+        })
+      ];
+      read.http = {
+        port = "http";
+        path = "/collections/marker/points/1";
+      };
+      expect = "kept";
+    };
+    checks = {
+      "lists its collections" = {
+        http = {
+          port = "http";
+          path = "/collections";
+        };
+        expect = "collections";
+      };
+      "offers metrics" = {
+        http = {
+          port = "http";
+          path = "/metrics";
+        };
+        expect = "app_info";
+      };
+    }
+    // lib.mapAttrs' (
+      name: c:
+      lib.nameValuePair "has the collection ${name}" {
+        http = {
+          port = "http";
+          path = "/collections/${name}";
+        };
+        expect = "\"size\":${toString c.size}";
+      }
+    ) collections;
   };
-  authenticated = { cfg, ... }: cfg.secretEnv ? QDRANT__SERVICE__API_KEY;
-  authHint = "set secretEnv.QDRANT__SERVICE__API_KEY to the path of a file with an API key";
 }

@@ -1,35 +1,64 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  util,
+  ...
+}:
 let
   inherit (lib) mkOption types;
 
-  parts = import ./parts.nix { inherit lib; };
-  inherit (parts) passwordInContainer;
+  passwordInContainer = "/run/secrets/redis-password";
+  hasPassword = config.passwordFile != null;
+
+  # The server's command line, without the password.
+  server = [
+    "redis-server"
+    "--dir"
+    "/data"
+    "--appendonly"
+    "yes"
+    "--appendfsync"
+    "everysec"
+    "--save"
+    "900 1 300 10 60 10000"
+    "--maxmemory-policy"
+    config.evictionPolicy
+  ]
+  ++ lib.optionals (config.maxMemory != null) [
+    "--maxmemory"
+    config.maxMemory
+  ]
+  ++ config.extraArgs;
+  # As the server was started: `extraArgs` come last and win.
+  started = util.lastArgument server;
+
+  # `redis-cli` in the container, with the password where there is one: from its file to
+  # the variable that redis-cli reads (its --help names REDISCLI_AUTH), so that it shows in no
+  # list of processes.
+  client =
+    words:
+    if hasPassword then
+      [
+        "sh"
+        "-c"
+        "REDISCLI_AUTH=$(cat ${passwordInContainer}) exec redis-cli \"$@\""
+        "redis-cli"
+      ]
+      ++ words
+    else
+      [ "redis-cli" ] ++ words;
+  # -e: an error is an exit code, not only a text.
+  ask = words: client ([ "-e" ] ++ words);
+  setting = name: wanted: {
+    exec = ask [
+      "config"
+      "get"
+      name
+    ];
+    expect = wanted;
+  };
 in
 {
-  description = "cache and queue";
-  image = "redis";
-  ports.redis = {
-    container = 6379;
-    host = 6379;
-  };
-  data.data.path = "/data";
-  # As this user the image's entry point neither changes owners nor drops rights.
-  user = {
-    uid = 999;
-    gid = 999;
-  };
-  readOnlyRoot = true;
-  probe.redis.port = "redis";
-  # A server that still loads its data answers LOADING, and is not healthy yet.
-  healthCommand =
-    { cfg, lib, ... }:
-    builtins.toJSON [
-      "sh"
-      "-c"
-      "${lib.escapeShellArgs (parts.client cfg [ "ping" ])} | grep -q PONG"
-    ];
-  startTimeout = 120;
-  resources.memory = "2g";
   options = {
     passwordFile = mkOption {
       type = types.nullOr (types.strMatching "/.*");
@@ -58,26 +87,67 @@ in
       description = "What happens at `maxMemory`: by default writes are refused, because a queue that forgets loses work.";
     };
   };
-  secretFiles =
-    { cfg, lib, ... }:
-    lib.optionalAttrs (cfg.passwordFile != null) { ${passwordInContainer} = cfg.passwordFile; };
-  command =
-    { cfg, lib, ... }:
-    if cfg.passwordFile == null then
-      parts.server cfg
-    else
-      # The server reads the password as configuration from its standard input: an argument
-      # would show in the list of processes, a file would need a writable place. `exec` leaves
-      # the server as the first process, which a stop's SIGTERM must reach; a pipe would leave
-      # a shell there, and `<(...)` a child that nobody reaps. It goes through the image's
-      # entry point, which adds the modules when its first word is `redis-server`
-      # (redis/docker-library-redis, debian/docker-entrypoint.sh); `-` stands first because
-      # the server takes it as the first or the last argument only (redis, src/server.c).
-      [
-        "bash"
+
+  config = {
+    description = "cache and queue";
+    lock = "redis";
+    ports.redis.container = 6379;
+    data.data.path = "/data";
+    # As this user the image's entry point neither changes owners nor drops rights.
+    runAs = {
+      uid = 999;
+      gid = 999;
+    };
+    readOnlyRoot = true;
+    health = {
+      redis.port = "redis";
+      # A server that still loads its data answers LOADING, and is not healthy yet.
+      command = builtins.toJSON [
+        "sh"
         "-c"
-        "exec docker-entrypoint.sh redis-server - ${lib.escapeShellArgs (lib.tail (parts.server cfg))} <<<\"requirepass $(cat ${passwordInContainer})\""
+        "${lib.escapeShellArgs (client [ "ping" ])} | grep -q PONG"
       ];
-  authenticated = { cfg, ... }: cfg.passwordFile != null;
-  authHint = "set passwordFile to the path of a file with a password";
+      startTimeout = 120;
+    };
+    resources.memory = "2g";
+    secrets.password = {
+      description = "password that clients must give";
+      file = passwordInContainer;
+      source = config.passwordFile;
+    };
+    command =
+      if hasPassword then
+        # The server reads the password as configuration from its standard input: an argument
+        # would show in the list of processes, a file would need a writable place. `exec` leaves
+        # the server as the first process, which a stop's SIGTERM must reach; a pipe would leave
+        # a shell there, and `<(...)` a child that nobody reaps. It goes through the image's
+        # entry point, which adds the modules when its first word is `redis-server`
+        # (redis/docker-library-redis, debian/docker-entrypoint.sh); `-` stands first because
+        # the server takes it as the first or the last argument only (redis, src/server.c).
+        [
+          "bash"
+          "-c"
+          "exec docker-entrypoint.sh redis-server - ${lib.escapeShellArgs (lib.tail server)} <<<\"requirepass $(cat ${passwordInContainer})\""
+        ]
+      else
+        server;
+    authenticated = hasPassword;
+    authHint = "set passwordFile to the path of a file with a password";
+    marker = {
+      write.exec = ask [
+        "set"
+        "marker"
+        "kept"
+      ];
+      read.exec = ask [
+        "get"
+        "marker"
+      ];
+      expect = "kept";
+    };
+    checks = {
+      "keeps its log of writes as declared" = setting "appendonly" (started "--appendonly");
+      "evicts as declared" = setting "maxmemory-policy" (started "--maxmemory-policy");
+    };
+  };
 }

@@ -1,34 +1,13 @@
-{ lib, ... }:
+{
+  config,
+  lib,
+  option,
+  ...
+}:
 let
   inherit (lib) mkOption types;
 in
 {
-  description = "Hugging Face's text generation server (archived by its makers)";
-  image = {
-    cuda = "tgi";
-  };
-  ports.http = {
-    container = 80;
-    host = 8085;
-  };
-  # A cache of its own: its files belong to its own user ids.
-  data.cache = {
-    path = "/data";
-    dir = "tgi-models";
-  };
-  probe.http = {
-    port = "http";
-    path = "/health";
-  };
-  client = "any";
-  startTimeout = 7200;
-  resources = {
-    shm = "1g";
-    # torch starts hundreds of threads for each process on machines with many cores.
-    pids = 16384;
-  };
-  gpu = true;
-  capabilities.NET_BIND_SERVICE = "its port in the container is 80";
   options = {
     model = mkOption {
       type = types.nullOr types.str;
@@ -47,43 +26,70 @@ in
       description = "Most tokens of prompts in one batch.";
     };
   };
-  environment = _: {
-    HF_HOME = "/data";
-    # On by default (huggingface/text-generation-inference, launcher/src/main.rs).
-    USAGE_STATS = "off";
-    HF_HUB_DISABLE_TELEMETRY = "1";
-  };
-  command =
-    { cfg, lib, ... }:
-    [
-      "--model-id"
-      (toString cfg.model)
-      "--max-batch-prefill-tokens"
-      (toString cfg.maxBatchPrefillTokens)
-    ]
-    ++ lib.optionals (cfg.revision != null) [
-      "--revision"
-      cfg.revision
-    ]
-    ++ cfg.extraArgs;
-  engineRank = 5;
-  openai =
-    { cfg, ... }:
-    {
-      models = [ (toString cfg.model) ];
-      embedding = false;
+
+  config = {
+    description = "Hugging Face's text generation server (archived by its makers)";
+    lock.cuda = "tgi";
+    ports.http = {
+      container = 80;
+      preferred = 8085;
     };
-  warnings =
-    { option, ... }:
-    [
+    # A cache of its own: its files belong to its own user ids.
+    data.cache = {
+      path = "/data";
+      folder = "tgi-models";
+    };
+    health = {
+      http = {
+        port = "http";
+        path = "/health";
+      };
+      client = "any";
+      startTimeout = 7200;
+    };
+    resources = {
+      shm = "1g";
+      # torch starts hundreds of threads for each process on machines with many cores.
+      pids = 16384;
+    };
+    gpu.supported = true;
+    capabilities.NET_BIND_SERVICE = "its port in the container is 80";
+    environment = {
+      HF_HOME = "/data";
+      # On by default (huggingface/text-generation-inference, launcher/src/main.rs).
+      USAGE_STATS = "off";
+      HF_HUB_DISABLE_TELEMETRY = "1";
+    };
+    command = [
+      "--model-id"
+      (toString config.model)
+      "--max-batch-prefill-tokens"
+      (toString config.maxBatchPrefillTokens)
+    ]
+    ++ lib.optionals (config.revision != null) [
+      "--revision"
+      config.revision
+    ]
+    ++ config.extraArgs;
+    openai = {
+      rank = 5;
+      models = [ (toString config.model) ];
+    };
+    checks."serves the declared model" = {
+      http = {
+        port = "http";
+        path = "/info";
+      };
+      expect = toString config.model;
+    };
+    warnings = [
       "${option}: text-generation-inference was archived in March 2026 and gets no fixes any more; vllm and llama-cpp serve the same models."
     ];
-  assertions =
-    { cfg, option, ... }:
-    [
+    assertions = [
       {
-        assertion = cfg.model != null;
+        assertion = config.model != null;
         message = "${option}.model is not set: name a repository on Hugging Face.";
       }
     ];
+  };
 }

@@ -1,0 +1,87 @@
+# A kind of service: an agent with an image of the user's own. It has a workspace, a port with
+# a health address, and an engine of the stack that it talks to.
+{
+  config,
+  lib,
+  option,
+  stack,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+
+  engine = stack.engine config.engine;
+in
+{
+  options = {
+    model = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "Model to ask for; null: the first that the engine names.";
+    };
+    engine = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "llama-cpp";
+      description = "Engine of the stack to talk to; null: of those that are on the one that serves clients best.";
+    };
+    modelName = mkOption {
+      type = types.nullOr types.str;
+      internal = true;
+      readOnly = true;
+      default =
+        if config.model != null then
+          config.model
+        else if engine == null || engine.models == [ ] then
+          null
+        else
+          lib.head engine.models;
+      description = "The model that the program is told: `model`, or the engine's first.";
+    };
+  };
+
+  config = {
+    ports.http.container = 8080;
+    data.workspace.path = "/workspace";
+    health.http = {
+      port = "http";
+      path = "/health";
+    };
+    health.client = "any";
+    resources.memory = "4g";
+    wants = stack.engineNames;
+    environment = {
+      PORT = toString config.ports.http.container;
+      OPENAI_API_BASE = if engine == null then null else engine.url;
+      OPENAI_BASE_URL = if engine == null then null else engine.url;
+      OPENAI_MODEL = config.modelName;
+      # The client libraries want one where the engine asks for none.
+      OPENAI_API_KEY =
+        if config.secretEnv ? OPENAI_API_KEY || (engine != null && engine.apiKeySource != null) then
+          null
+        else
+          "none";
+    };
+    secrets.OPENAI_API_KEY = {
+      description = "key of the engine";
+      source = if engine == null then null else engine.apiKeySource;
+    };
+    checks = lib.optionalAttrs (config.health.http != null) {
+      answers = {
+        inherit (config.health) http;
+        expect = "ok";
+      };
+    };
+    warnings =
+      lib.optional (config.model == null && engine != null && engine.models == [ ])
+        "${option}: the engine ${engine.name} names no model, so the program would ask for one of its own choice. Set ${option}.model.";
+    assertions = [
+      {
+        assertion = config.engine == null || engine != null;
+        message = "${option}.engine = \"${toString config.engine}\" is none of the engines that are on (${
+          lib.concatMapStringsSep ", " (e: e.name) stack.engines
+        }): set services.aiStack.${toString config.engine}.enable = true, or name another one.";
+      }
+    ];
+  };
+}

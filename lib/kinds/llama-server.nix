@@ -1,0 +1,298 @@
+# A kind of service: llama.cpp's server for one GGUF model.
+{
+  config,
+  lib,
+  name,
+  option,
+  stack,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+
+  modelsInContainer = "/models";
+
+  cacheTypes = [
+    "f32"
+    "f16"
+    "bf16"
+    "q8_0"
+    "q5_1"
+    "q5_0"
+    "q4_1"
+    "q4_0"
+    "iq4_nl"
+  ];
+  quantised =
+    type:
+    !(builtins.elem type [
+      "f32"
+      "f16"
+      "bf16"
+    ]);
+
+  # What the model needs in MiB, where its shape is given.
+  needed =
+    if config.shape == null then
+      null
+    else
+      import ../../modules/stack/fit.nix { inherit lib; } {
+        inherit (config)
+          shape
+          contextSize
+          parallel
+          ubatchSize
+          cacheTypeK
+          cacheTypeV
+          ;
+        flashAttention = config.flashAttention != "off";
+        device = config.gpu.backend != "cpu";
+      };
+  totalMiB = if stack.facts == null then null else stack.facts.memory.totalMiB or null;
+
+  folder = config.data.models.host;
+  declared = stack.models ? ${toString config.model};
+  inModels = !(lib.hasPrefix "/" config.model) || lib.hasPrefix "${folder}/" config.model;
+  # A name below the folder of models, whether it was written as one, as a whole path, or
+  # as the name of an entry of `services.aiStack.models`.
+  relative =
+    if declared then
+      lib.removePrefix "${folder}/" stack.models.${config.model}.path
+    else
+      # null has an assertion of its own, which an error here would hide.
+      lib.removePrefix "${folder}/" (toString config.model);
+  # The name that clients ask for: a declared one, so that those that need a name have it.
+  served = if config.alias == null then name else config.alias;
+
+  flag = name: value: [
+    "--${name}"
+    (toString value)
+  ];
+in
+{
+  options = {
+    model = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      example = "qwen2.5-7b-instruct-q4_k_m.gguf";
+      description = "GGUF file in `data.models`, of a split model the first part; or the name of an entry of `services.aiStack.models`.";
+    };
+    shape = mkOption {
+      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
+      default = null;
+      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
+      example = lib.literalExpression "./model.shape.json";
+      description = "The model's shape, from `aistack fit MODEL.gguf --json`: with it evaluation warns when weights and KV cache cannot fit.";
+    };
+    contextSize = mkOption {
+      type = types.ints.unsigned;
+      default = 8192;
+      description = "Context in tokens, divided by `parallel`: each of 4 slots gets a quarter of it. 0: the model's own.";
+    };
+    parallel = mkOption {
+      type = types.ints.positive;
+      default = 4;
+      description = "Slots, that is requests answered at the same time.";
+    };
+    flashAttention = mkOption {
+      type = types.enum [
+        "on"
+        "off"
+        "auto"
+      ];
+      default = "on";
+      description = "Flash attention. Quantised values in the KV cache need it.";
+    };
+    cacheTypeK = mkOption {
+      type = types.enum cacheTypes;
+      default = "q4_0";
+      description = "Type of the keys in the KV cache.";
+    };
+    cacheTypeV = mkOption {
+      type = types.enum cacheTypes;
+      default = "q4_0";
+      description = "Type of the values in the KV cache.";
+    };
+    batchSize = mkOption {
+      type = types.ints.positive;
+      default = 512;
+      description = "Logical batch in tokens.";
+    };
+    ubatchSize = mkOption {
+      type = types.ints.positive;
+      default = 128;
+      description = "Physical batch in tokens; it bounds the compute buffers.";
+    };
+    contBatching = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Let new requests join a running batch.";
+    };
+    mlock = mkOption {
+      type = types.bool;
+      default = true;
+      description = "Keep the model in memory. In user scope the user's limit of locked memory must allow it; else the server says so and goes on.";
+    };
+    cacheRam = mkOption {
+      type = types.ints.between (-1) 1048576;
+      default = 1024;
+      description = "Host memory in MiB for the states of past prompts, on top of the KV cache. 0: none; -1: no limit. The server's own default is 8192.";
+    };
+    numa = mkOption {
+      type = types.nullOr (
+        types.enum [
+          "distribute"
+          "isolate"
+          "numactl"
+        ]
+      );
+      default = "distribute";
+      description = "How threads are spread over NUMA nodes; of no effect on a machine with one.";
+    };
+    gpuLayers = mkOption {
+      type = types.ints.unsigned;
+      default = 999;
+      description = "Layers to put on the GPU; more than the model has means all. Not used without one.";
+    };
+    threads = mkOption {
+      type = types.nullOr types.ints.positive;
+      default = null;
+      description = "Processor threads; null: one for each core.";
+    };
+    modeArgs = mkOption {
+      type = types.listOf types.str;
+      internal = true;
+      default = [ ];
+      description = "Arguments of the kind of server, after the user's own.";
+    };
+    alias = mkOption {
+      type = types.nullOr types.str;
+      default = null;
+      description = "Name under which clients see the model; null: the service's name.";
+    };
+  };
+
+  config = {
+    lock = {
+      cpu = "llama-cpp-cpu";
+      cuda = "llama-cpp-cuda";
+      rocm = "llama-cpp-rocm";
+      vulkan = "llama-cpp-vulkan";
+      sycl = "llama-cpp-intel";
+    };
+    ports.http.container = 8080;
+    data.models = {
+      path = modelsInContainer;
+      folder = "models";
+      readOnly = true;
+      mode = "0755";
+    };
+    readOnlyRoot = true;
+    health = {
+      http = {
+        port = "http";
+        path = "/health";
+      };
+      client = "curl";
+      # A large model is read from a slow disk once.
+      startTimeout = 900;
+    };
+    gpu = {
+      supported = true;
+      memoryMiB = if config.gpu.backend == "cpu" then null else needed;
+    };
+    # Locked pages (`mlock`); the limit of a rootless container is its user's and cannot be raised here.
+    ulimits = lib.optional (stack.scope == "system") "memlock=-1:-1";
+    secrets.LLAMA_API_KEY = {
+      description = "key that clients must send";
+      header = "authorization";
+    };
+    metrics = {
+      port = "http";
+      secret = "LLAMA_API_KEY";
+      panels = [
+        {
+          title = "llama.cpp: tokens written each second";
+          expr = "llamacpp:predicted_tokens_seconds";
+        }
+        {
+          title = "llama.cpp: requests waiting";
+          expr = "llamacpp:requests_deferred";
+        }
+      ];
+    };
+    openai = {
+      models = [ served ];
+      secret = "LLAMA_API_KEY";
+    };
+    command = lib.concatLists [
+      (flag "model" "${modelsInContainer}/${relative}")
+      (flag "host" "0.0.0.0")
+      (flag "port" config.ports.http.container)
+      (flag "ctx-size" config.contextSize)
+      (flag "parallel" config.parallel)
+      (flag "flash-attn" config.flashAttention)
+      (flag "cache-type-k" config.cacheTypeK)
+      (flag "cache-type-v" config.cacheTypeV)
+      (flag "batch-size" config.batchSize)
+      (flag "ubatch-size" config.ubatchSize)
+      [ (if config.contBatching then "--cont-batching" else "--no-cont-batching") ]
+      # What was --mlock until b10884.
+      (lib.optionals config.mlock (flag "load-mode" "mmap+mlock"))
+      (flag "cache-ram" config.cacheRam)
+      (lib.optionals (config.numa != null) (flag "numa" config.numa))
+      (lib.optional config.metrics.enable "--metrics")
+      (lib.optionals (config.gpu.backend != "cpu") (flag "n-gpu-layers" config.gpuLayers))
+      (lib.optionals (config.threads != null) (flag "threads" config.threads))
+      (flag "alias" served)
+      config.extraArgs
+      config.modeArgs
+    ];
+    files = [
+      (
+        {
+          path = "${folder}/${relative}";
+          option = "${option}.model";
+        }
+        // lib.optionalAttrs declared { inherit (stack.models.${config.model}) unit; }
+      )
+    ];
+    authenticated = config.secretEnv ? LLAMA_API_KEY;
+    authHint = "set secretEnv.LLAMA_API_KEY to the path of a file with an API key";
+    checks = lib.optionalAttrs config.metrics.enable {
+      "offers metrics" = {
+        http = {
+          inherit (config.metrics) port path;
+        };
+        expect = "llamacpp:";
+      };
+    };
+    warnings =
+      lib.optional
+        (config.gpu.backend == "cpu" && needed != null && totalMiB != null && needed > totalMiB)
+        "${option}: ${toString config.model} needs about ${toString needed} MiB with a context of ${toString config.contextSize} tokens, and this machine has ${toString totalMiB} MiB of memory. Take a smaller contextSize, a smaller model, or a stronger quantisation (`aistack fit` says what fits).";
+    assertions = [
+      {
+        assertion = !declared || lib.hasPrefix "${folder}/" stack.models.${config.model}.path;
+        message = "${option}.model = \"${toString config.model}\" is an entry of services.aiStack.models, which lie in ${stack.modelsDir}, and the container sees ${folder}: set ${option}.data.models = \"${stack.modelsDir}\".";
+      }
+      {
+        assertion = config.model != null;
+        message = "${option}.model is not set: name a GGUF file in ${folder} (${option}.data.models).";
+      }
+      {
+        assertion = config.model == null || inModels;
+        message = "${option}.model = \"${toString config.model}\" lies in no folder that the container sees: it sees ${folder} (${option}.data.models). Move the file there, or set ${option}.data.models = \"${builtins.dirOf (toString config.model)}\".";
+      }
+      {
+        # Keys alone may be quantised without it.
+        assertion = quantised config.cacheTypeV -> config.flashAttention == "on";
+        message = "${option}: quantised values in the KV cache (cacheTypeV = ${config.cacheTypeV}) need flash attention, which is \"${config.flashAttention}\". Set ${option}.flashAttention = \"on\", or ${option}.cacheTypeV = \"f16\".";
+      }
+      {
+        assertion = config.ubatchSize <= config.batchSize;
+        message = "${option}.ubatchSize = ${toString config.ubatchSize} is larger than batchSize = ${toString config.batchSize}: lower the one or raise the other.";
+      }
+    ];
+  };
+}

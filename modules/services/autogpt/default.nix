@@ -1,5 +1,0 @@
-{ lib, ... }:
-import ../../stack/agent.nix { inherit lib; } {
-  description = "agent that plans and acts by itself";
-  port = 8097;
-}

@@ -1,0 +1,10 @@
+# Every folder here is a service, its name the folder's.
+{ lib, ... }:
+let
+  mkService = import ../../lib/mk-service.nix { inherit lib; };
+in
+{
+  imports = map (name: mkService (./. + "/${name}")) (
+    builtins.attrNames (lib.filterAttrs (_: type: type == "directory") (builtins.readDir ./.))
+  );
+}

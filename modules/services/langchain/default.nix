@@ -1,5 +1,0 @@
-{ lib, ... }:
-import ../../stack/agent.nix { inherit lib; } {
-  description = "service built with LangChain";
-  port = 8096;
-}

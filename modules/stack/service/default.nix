@@ -1,0 +1,30 @@
+# The type of a service: `services.aiStack.<name>`. A service is an ordinary module that is
+# evaluated as a submodule with three modules: what users set (options.nix), what a service
+# says of itself (definition.nix), and the service's own.
+#
+#   name        the service's name
+#   module      its own module: a path, a function or an attribute set
+#   interface   what it may know of the others: ../interface.nix
+#
+# A service's module is called with { config, lib, stack, util, name, option, … }: `config` is
+# the service's own configuration, `stack` the interface, `option` the text
+# "services.aiStack.<name>" for messages.
+{ lib }:
+{
+  name,
+  module,
+  interface,
+}:
+lib.types.submoduleWith {
+  shorthandOnlyDefinesConfig = true;
+  specialArgs = {
+    stack = interface;
+    util = import ../util.nix { inherit lib; };
+    option = "services.aiStack.${name}";
+  };
+  modules = [
+    ./options.nix
+    ./definition.nix
+    (import ./defaults.nix { inherit lib; } module)
+  ];
+}
