@@ -5,9 +5,9 @@
 use std::fmt::Display;
 use std::path::Path;
 
+use aistack_testdriver::checks::ServiceChecks;
 use aistack_testdriver::json_path::JsonPath;
 use aistack_testdriver::scenario::Scenario;
-use aistack_testdriver::services::ServiceData;
 use libfuzzer_sys::fuzz_target;
 
 fn one_line(error: &impl Display, file: &str) {
@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
             one_line(&error, file);
         }
     }
-    if let Err(error) = ServiceData::parse(Path::new("s.json"), bytes) {
+    if let Err(error) = ServiceChecks::parse(Path::new("s.json"), bytes) {
         one_line(&error, "s.json");
     }
     // What is taken for a place is written as it was read.

@@ -10,13 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::act::Machine;
 use crate::builtin;
-use crate::plan::{Deed, Ground, Plan};
+use crate::checks::ServiceChecks;
+use crate::machine::Machine;
+use crate::plan::{Need, Plan, Planner};
 use crate::report::{self, Report};
 use crate::run::{Done, Runner};
 use crate::scenario::Scenario;
-use crate::services::ServiceData;
 use crate::values::Values;
 use aistack_machine::{file, users};
 use aistack_schema::{Scope, Stack, default_path};
@@ -159,7 +159,7 @@ fn print(text: &str) -> Result<()> {
 fn validate(files: &[PathBuf]) -> Result<u8> {
     for file in files {
         let scenario = Scenario::load(file)?;
-        print(&format!("{}: {}\n", file.display(), scenario.name))?;
+        print(&format!("{}: {}\n", file.display(), scenario.name.0))?;
     }
     Ok(0)
 }
@@ -255,11 +255,11 @@ fn check_changes(plans: &[Plan], destructive: bool, mark: &Path) -> Result<()> {
     Ok(())
 }
 
-fn service_data(options: &Options, beside: &Path) -> Result<ServiceData> {
+fn service_checks(options: &Options, beside: &Path) -> Result<ServiceChecks> {
     match &options.data {
-        Some(path) => Ok(ServiceData::load(path)?),
-        None if beside.exists() => Ok(ServiceData::load(beside)?),
-        None => Ok(ServiceData::default()),
+        Some(path) => Ok(ServiceChecks::load(path)?),
+        None if beside.exists() => Ok(ServiceChecks::load(beside)?),
+        None => Ok(ServiceChecks::default()),
     }
 }
 
@@ -267,7 +267,7 @@ fn service_data(options: &Options, beside: &Path) -> Result<ServiceData> {
 fn document(path: &Path) -> Result<serde_json::Value> {
     let text = file::read(path, aistack_schema::MAX_BYTES)
         .with_context(|| format!("{} cannot be read", path.display()))?;
-    serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))
+    serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))
 }
 
 /// `wait`: how long services may take to become healthy, whatever the scenario says.
@@ -292,20 +292,20 @@ fn run_scenarios(
         .collect::<Result<Vec<_>>>()?;
     check_owner(&path, &stack)?;
     let mark = path.with_file_name(MARK);
-    let data = service_data(options, &path.with_file_name("scenarios.json"))?;
-    let ground = Ground {
+    let checks = service_checks(options, &path.with_file_name("scenarios.json"))?;
+    let planner = Planner {
         stack: &stack,
-        data: &data,
+        checks: &checks,
         destructive: destructive && mark.is_file(),
     };
     let mut plans = scenarios
         .iter()
-        .map(|scenario| Ok(ground.plan(scenario)?))
+        .map(|scenario| Ok(planner.plan(scenario)?))
         .collect::<Result<Vec<_>>>()?;
     if let Some(wait) = wait {
         let groups = plans.iter_mut().flat_map(|plan| &mut plan.groups);
         for step in groups.flat_map(|group| &mut group.steps) {
-            if matches!(*step.deed, Deed::Healthy { .. }) {
+            if step.needs.contains(&Need::Health) {
                 step.timeout = wait;
             }
         }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use aistack_machine::command::Bounds;
 use serde::Serialize;
 
-use crate::act::{Machine, Trouble};
-use crate::plan::{Deed, Plan, Planned, PlannedGroup};
+use crate::machine::{Machine, StepError, lock};
+use crate::plan::{Need, Plan, Planned, PlannedGroup, Try};
 
 /// How often a step that waits looks whether it has to end.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -104,20 +104,17 @@ impl Runner<'_> {
                 tries: outcome.tries,
                 duration_ms: (outcome.duration.as_secs_f64() * 1e5).round() / 1e2,
             };
-            let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut done = lock(&done);
             (self.listener)(&step);
             done.push(step);
         };
-        if plan
-            .steps()
-            .any(|step| matches!(*step.deed, Deed::Journal(..)))
-        {
+        if plan.needs(&Need::Journal) {
             self.machine.begin_journal(&Bounds {
                 limit: JOURNAL_LIMIT,
                 stop: Arc::clone(&self.stop),
             });
         }
-        if plan.compares_containers() {
+        if plan.needs(&Need::OldContainers) {
             self.machine.remember_all(&Bounds {
                 limit: LOOK_LIMIT,
                 stop: Arc::clone(&self.stop),
@@ -174,10 +171,7 @@ impl Runner<'_> {
                 Some(why) => Outcome::skipped(why),
                 None => {
                     if !step.cleanup.is_empty() {
-                        begun
-                            .lock()
-                            .unwrap_or_else(PoisonError::into_inner)
-                            .push(step);
+                        lock(begun).push(step);
                     }
                     self.step(step, &self.stop)
                 }
@@ -228,8 +222,8 @@ impl Runner<'_> {
                 limit,
                 stop: Arc::clone(stop),
             };
-            let result = self.attempt(&planned.deed, &bounds);
-            let (Err(Trouble::Failed(_)), Some(retry)) = (&result, planned.retry) else {
+            let result = self.attempt(&planned.run, &bounds);
+            let (Err(StepError::Failed(_)), Some(retry)) = (&result, planned.retry) else {
                 break result;
             };
             let left = planned.timeout.saturating_sub(begin.elapsed());
@@ -253,18 +247,18 @@ impl Runner<'_> {
                 }
                 _ => (Finding::Passed, None),
             },
-            Err(Trouble::Skipped(why)) => (Finding::Skipped, Some(why)),
-            Err(Trouble::Failed(why)) if stopped() => {
+            Err(StepError::Skipped(why)) => (Finding::Skipped, Some(why)),
+            Err(StepError::Failed(why)) if stopped() => {
                 (Finding::Failed, Some(format!("interrupted; {why}")))
             }
-            Err(Trouble::Failed(why)) if tries > 1 => (
+            Err(StepError::Failed(why)) if tries > 1 => (
                 Finding::Failed,
                 Some(format!(
                     "{why} (tried {tries} times in {:.1} s)",
                     duration.as_secs_f64()
                 )),
             ),
-            Err(Trouble::Failed(why)) => (Finding::Failed, Some(why)),
+            Err(StepError::Failed(why)) => (Finding::Failed, Some(why)),
         };
         Outcome {
             finding,
@@ -275,22 +269,22 @@ impl Runner<'_> {
     }
 
     /// One try, on a thread of its own: whatever blocks in there does not block us.
-    fn attempt(&self, deed: &Arc<Deed>, bounds: &Bounds) -> Result<(), Trouble> {
+    fn attempt(&self, run: &Arc<Try>, bounds: &Bounds) -> Result<(), StepError> {
         let timed_out = || {
             let limit = bounds.limit.as_secs_f64();
-            Err(Trouble::Failed(format!("no end within {limit:.3} s")))
+            Err(StepError::Failed(format!("no end within {limit:.3} s")))
         };
         if bounds.limit.is_zero() {
             return timed_out();
         }
         let (sender, receiver) = mpsc::channel();
-        let (machine, deed) = (Arc::clone(&self.machine), Arc::clone(deed));
+        let (machine, run) = (Arc::clone(&self.machine), Arc::clone(run));
         let inner = bounds.clone();
         let spawned = thread::Builder::new()
             .name("step".to_owned())
-            .spawn(move || drop(sender.send(machine.act(&deed, &inner))));
+            .spawn(move || drop(sender.send(run(&machine, &inner))));
         if let Err(error) = spawned {
-            return Err(Trouble::Failed(format!("no thread for it: {error}")));
+            return Err(StepError::Failed(format!("no thread for it: {error}")));
         }
         let end = Instant::now() + bounds.limit + GRACE;
         let mut asked_to_end: Option<Instant> = None;
@@ -298,14 +292,14 @@ impl Runner<'_> {
             match receiver.recv_timeout(LOOK_EVERY) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(Trouble::Failed("its thread ended early".to_owned()));
+                    return Err(StepError::Failed("its thread ended early".to_owned()));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
             }
             if bounds.stop.load(Ordering::SeqCst) != 0 {
                 let asked = *asked_to_end.get_or_insert_with(Instant::now);
                 if asked.elapsed() > GRACE {
-                    return Err(Trouble::Failed("it did not end at once".to_owned()));
+                    return Err(StepError::Failed("it did not end at once".to_owned()));
                 }
             }
             if Instant::now() > end {

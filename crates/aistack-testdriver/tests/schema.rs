@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use aistack_testdriver::builtin;
-use aistack_testdriver::scenario::{ACTIONS, Scenario};
-use aistack_testdriver::services::ServiceData;
+use aistack_testdriver::checks::ServiceChecks;
+use aistack_testdriver::scenario::Scenario;
+use aistack_testdriver::steps::KINDS;
 use aistack_testdriver::values::Values;
 use serde_json::{Value, json};
 
@@ -166,7 +167,7 @@ fn the_sample_has_every_step_and_follows_schema_and_types() {
     let document = sample();
     assert!(schema().is_valid(&document));
     parse(&document).unwrap();
-    for action in ACTIONS {
+    for action in KINDS {
         let steps = document["groups"][0]["steps"].as_array().unwrap();
         assert!(
             steps.iter().any(|step| step.get(action).is_some()),
@@ -181,7 +182,7 @@ fn the_sample_has_every_step_and_follows_schema_and_types() {
         .map(String::as_str)
         .filter(|name| !["name", "timeout", "limit", "retry", "harmless", "cleanup"].contains(name))
         .collect();
-    let mut actions = ACTIONS.to_vec();
+    let mut actions = KINDS.to_vec();
     actions.sort_unstable();
     assert_eq!(known, actions);
 }
@@ -208,7 +209,7 @@ fn types_and_schema_refuse_the_same() {
 fn built_in_scenarios_follow_the_schema() {
     let schema = schema();
     for (name, text) in builtin::ALL {
-        assert_eq!(builtin::find(name).unwrap().unwrap().name, name);
+        assert_eq!(builtin::find(name).unwrap().unwrap().name.0, name);
         let document: Value = toml::from_str(text).unwrap();
         assert!(schema.is_valid(&document), "{name}");
     }
@@ -229,10 +230,7 @@ fn the_runtime_stages_scenarios_follow_the_schema_and_fit_a_stack() {
         let document: Value = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         assert!(schema.is_valid(&document), "{}", path.display());
         let scenario = Scenario::load_on(&path, &values).unwrap();
-        assert_eq!(
-            path.file_stem().unwrap().to_str(),
-            Some(scenario.name.as_str())
-        );
+        assert_eq!(path.file_stem().unwrap().to_str(), Some(&*scenario.name));
         seen += 1;
     }
     assert!(seen > 10, "{seen}");
@@ -305,11 +303,11 @@ fn what_the_snapshots_ask_of_services_is_read() {
     for entry in fs::read_dir(repository("tests/rendered")).unwrap() {
         let file = entry.unwrap().path().join("scenarios.json");
         if file.exists() {
-            seen += ServiceData::load(&file).unwrap().0.len();
+            seen += ServiceChecks::load(&file).unwrap().0.len();
         }
     }
     assert!(seen > 10, "{seen}");
-    let error = ServiceData::parse(
+    let error = ServiceChecks::parse(
         Path::new("s.json"),
         br#"{"redis":{"checks":[{"name":"a","expect":"b"}]}}"#,
     );

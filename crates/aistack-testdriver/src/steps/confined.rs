@@ -1,33 +1,88 @@
-//! What the kernel says of a container's first process, against what its quadlet declares.
+//! `confined`: whether the kernel has a container under the user, the capabilities and the
+//! root file system that its quadlet declares.
 //!
 //! Read from `/proc/PID/{status,mountinfo,uid_map}` (proc(5)): not from podman, which
 //! would say what it was asked for.
 
 use std::path::Path;
 
-use aistack_machine::file;
+use aistack_machine::command::{Bounds, below};
+use aistack_machine::{file, users};
+use aistack_schema::Scope;
 use procfs_core::FromRead;
 use procfs_core::process::{MountInfos, Status};
 use rustix::thread::CapabilitySet;
+use serde::Deserialize;
+
+use super::Action;
+use crate::fields::Services;
+use crate::machine::{MAX_BYTES, Machine, StepResult, failed, none_of};
+use crate::plan::{NamedService, Planned, PlannedParts, Planner};
+
+/// The services whose containers are compared.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Confined(Services);
+
+impl Action for Confined {
+    fn plan(&self, planner: &Planner<'_>) -> PlannedParts {
+        planner.each(self.0.service.as_ref(), |service| {
+            let name = format!("{} is confined as declared", service.name);
+            Planned::new(name, move |machine, bounds| {
+                compare(machine, &service, bounds)
+            })
+        })
+    }
+
+    fn changes(&self) -> bool {
+        false
+    }
+}
+
+fn compare(machine: &Machine, service: &NamedService, bounds: &Bounds) -> StepResult {
+    let (unit, name) = (&service.unit, &service.container);
+    let quadlet = machine
+        .systemctl(bounds)?
+        .source(unit)
+        .map_err(failed)?
+        .ok_or_else(|| failed(format!("systemd knows no file that {unit} is made from")))?;
+    let text = file::text(&below(&machine.root, &quadlet), MAX_BYTES as u64)
+        .map_err(|error| failed(format!("{} cannot be read: {error}", quadlet.display())))?;
+    let pid = machine
+        .containers(bounds)?
+        .get(name)
+        .and_then(|container| container.pid)
+        .ok_or_else(|| failed(format!("{name} has no process")))?;
+    let ours = match machine.scope {
+        Scope::System => None,
+        Scope::User => {
+            let uid = users::effective_uid();
+            let name = users::name_of(&machine.root, uid);
+            Some(ids_of(&machine.root, uid, name.as_deref()))
+        }
+    };
+    let declared = Declared::parse(&text);
+    let wrong = differences(&machine.root, pid, &declared, ours.as_deref()).map_err(failed)?;
+    none_of(&wrong)
+}
 
 /// The largest of the small files that is read, in bytes.
 const MAX_TEXT: u64 = 16 * 1024 * 1024;
 
 /// What a quadlet declares of rights.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Declared {
+struct Declared {
     /// Capabilities that are added to none, by their names without `CAP_`.
-    pub capabilities: Vec<String>,
+    capabilities: Vec<String>,
     /// User id inside the container; none: the image's.
-    pub user: Option<u32>,
+    user: Option<u32>,
     /// Whether the root file system may only be read.
-    pub read_only: bool,
+    read_only: bool,
 }
 
 impl Declared {
     /// Reads the `[Container]` section of a quadlet (podman-systemd.unit(5)).
-    #[must_use]
-    pub fn parse(quadlet: &str) -> Self {
+    fn parse(quadlet: &str) -> Self {
         let mut declared = Self::default();
         let mut section = "";
         for line in quadlet.lines().map(str::trim) {
@@ -60,7 +115,7 @@ type Range = (u32, u32, u32);
 ///
 /// # Errors
 /// When `/proc` can't be read: what was tried, and why.
-pub fn differences(
+fn differences(
     root: &Path,
     pid: u32,
     declared: &Declared,
@@ -158,8 +213,7 @@ fn range(line: &str) -> Option<Range> {
 }
 
 /// The ids that belong to a user: their own, and what `/etc/subuid` gives them (subuid(5)).
-#[must_use]
-pub fn ids_of(root: &Path, uid: u32, user: Option<&str>) -> Vec<(u32, u32)> {
+fn ids_of(root: &Path, uid: u32, user: Option<&str>) -> Vec<(u32, u32)> {
     let text = file::text(&root.join("etc/subuid"), MAX_TEXT).unwrap_or_default();
     let number = uid.to_string();
     let given = text.lines().filter_map(|line| {

@@ -40,14 +40,14 @@ impl<T> Shared<T> {
 
 /// The containers of a stack, its units and others that are asked for.
 #[derive(Debug, Default)]
-pub struct Watch {
+pub struct StateCache {
     units: Vec<String>,
     containers: Vec<String>,
     unit_states: Shared<BTreeMap<String, UnitState>>,
     container_states: Shared<BTreeMap<String, Container>>,
 }
 
-impl Watch {
+impl StateCache {
     /// Of the stack's services, and of further units.
     #[must_use]
     pub fn new<'a>(stack: &'a Stack, units: impl IntoIterator<Item = &'a str>) -> Self {
