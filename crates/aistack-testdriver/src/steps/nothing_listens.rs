@@ -8,20 +8,16 @@ use serde::Deserialize;
 
 use super::Action;
 use super::ports::listening;
-use crate::fields::{PortOf, Rules};
+use crate::fields::{Checked, PortOf};
 use crate::machine::{Machine, StepResult, failed};
 use crate::plan::{Planned, PlannedParts, Planner};
 
 /// The port that must be free.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct NothingListens(PortOf);
+pub struct NothingListens(Checked<PortOf>);
 
 impl Action for NothingListens {
-    fn rules(&self) -> Result<(), &'static str> {
-        self.0.check()
-    }
-
     fn plan(&self, planner: &Planner<'_>) -> PlannedParts {
         let (protocol, at) = planner.port(&self.0)?;
         let name = format!("nothing listens on port {}/{protocol}", at.port());

@@ -6,7 +6,7 @@ use aistack_schema::Protocol;
 use serde::Deserialize;
 
 use super::Action;
-use crate::fields::{PortOf, Rules};
+use crate::fields::{Checked, PortOf};
 use crate::machine::{failed, lock};
 use crate::plan::{Planned, PlannedParts, Planner};
 
@@ -19,13 +19,9 @@ pub(crate) enum Socket {
 /// The port that is taken.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct TakePort(PortOf);
+pub struct TakePort(Checked<PortOf>);
 
 impl Action for TakePort {
-    fn rules(&self) -> Result<(), &'static str> {
-        self.0.check()
-    }
-
     fn plan(&self, planner: &Planner<'_>) -> PlannedParts {
         let (protocol, at) = planner.port(&self.0)?;
         let name = format!("port {at}/{protocol} is taken");
@@ -50,13 +46,9 @@ impl Action for TakePort {
 /// The port that is released.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct ReleasePort(PortOf);
+pub struct ReleasePort(Checked<PortOf>);
 
 impl Action for ReleasePort {
-    fn rules(&self) -> Result<(), &'static str> {
-        self.0.check()
-    }
-
     fn plan(&self, planner: &Planner<'_>) -> PlannedParts {
         let (protocol, at) = planner.port(&self.0)?;
         let name = format!("port {at}/{protocol} is released");

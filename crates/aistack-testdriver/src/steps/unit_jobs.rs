@@ -5,7 +5,7 @@ use aistack_machine::systemd::Systemctl;
 use serde::Deserialize;
 
 use super::Action;
-use crate::fields::{Line, Rules, UnitOf, present, yes};
+use crate::fields::{Checked, Line, Rules, UnitOf, present, yes};
 use crate::machine::failed;
 use crate::plan::{Planned, PlannedParts, Planner, UNIT};
 
@@ -22,13 +22,9 @@ fn part(planner: &Planner<'_>, of: &UnitOf, verb: &str, job: Job) -> PlannedPart
 /// The unit that is started.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct StartUnit(UnitOf);
+pub struct StartUnit(Checked<UnitOf>);
 
 impl Action for StartUnit {
-    fn rules(&self) -> Result<(), &'static str> {
-        self.0.check()
-    }
-
     fn plan(&self, planner: &Planner<'_>) -> PlannedParts {
         part(planner, &self.0, "start", Systemctl::start)
     }
@@ -41,13 +37,9 @@ impl Action for StartUnit {
 /// The unit that is stopped.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
-pub struct StopUnit(UnitOf);
+pub struct StopUnit(Checked<UnitOf>);
 
 impl Action for StopUnit {
-    fn rules(&self) -> Result<(), &'static str> {
-        self.0.check()
-    }
-
     fn plan(&self, planner: &Planner<'_>) -> PlannedParts {
         part(planner, &self.0, "stop", Systemctl::stop)
     }
