@@ -87,7 +87,10 @@ impl Exec {
         input: Option<Vec<u8>>,
         bounds: &Bounds,
     ) -> StepResult<Finished> {
-        let (name, arguments) = self.argv.split_first().ok_or_else(|| failed("no program"))?;
+        let (name, arguments) = self
+            .argv
+            .split_first()
+            .ok_or_else(|| failed("no program"))?;
         let program = if name.contains('/') {
             PathBuf::from(name)
         } else {

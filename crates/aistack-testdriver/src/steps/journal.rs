@@ -42,7 +42,11 @@ impl Journal {
 
     /// The texts that a line must contain, for people.
     fn wanted(&self) -> String {
-        let quoted: Vec<String> = self.contains.iter().map(|Line(text)| format!("{text:?}")).collect();
+        let quoted: Vec<String> = self
+            .contains
+            .iter()
+            .map(|Line(text)| format!("{text:?}"))
+            .collect();
         quoted.join(" and ")
     }
 }

@@ -37,9 +37,7 @@ fn free(machine: &Machine, protocol: Protocol, at: SocketAddr) -> StepResult {
         Exposure::Nothing => return Ok(()),
         Exposure::AsDeclared => at.to_string(),
         Exposure::Wider(address) => on(&address),
-        Exposure::Elsewhere(addresses) => {
-            addresses.iter().map(on).collect::<Vec<_>>().join(", ")
-        }
+        Exposure::Elsewhere(addresses) => addresses.iter().map(on).collect::<Vec<_>>().join(", "),
     };
     Err(failed(format!("something listens on {seen}")))
 }

@@ -33,7 +33,9 @@ impl Action for Ports {
         let closed_on = self.closed_on;
         planner.each(self.service.as_ref(), |service| {
             let name = format!("{} listens as declared", service.name);
-            Planned::new(name, move |machine, _| compare(machine, &service, closed_on))
+            Planned::new(name, move |machine, _| {
+                compare(machine, &service, closed_on)
+            })
         })
     }
 

@@ -90,10 +90,7 @@ fn kept(machine: &Machine, service: &NamedService, bounds: &Bounds) -> StepResul
 
 /// For the file of each secret of the stack, the places that show its value. Searched
 /// once for all services; a file that can't be read is left out.
-fn exposed(
-    machine: &Machine,
-    bounds: &Bounds,
-) -> StepResult<BTreeMap<PathBuf, Vec<&'static str>>> {
+fn exposed(machine: &Machine, bounds: &Bounds) -> StepResult<BTreeMap<PathBuf, Vec<&'static str>>> {
     let mut exposed = lock(&machine.exposed);
     if let Some(exposed) = &*exposed {
         return Ok(exposed.clone());
@@ -110,10 +107,7 @@ fn exposed(
     let journal = Journal::new(machine.scope, machine.path.as_deref()).map_err(failed)?;
     let places = places(
         &machine.root,
-        (
-            &machine.podman(bounds)?,
-            &machine.states.container_names(),
-        ),
+        (&machine.podman(bounds)?, &machine.states.container_names()),
         &machine.systemctl(bounds)?,
         &journal,
         &values,
