@@ -224,6 +224,7 @@
               makeBinaryWrapper
               nftables
               python3
+              runCommandLocal
               skopeo
               ;
             flakeReference = "github:aistack-nix/aistack";
