@@ -2,6 +2,7 @@
 treefmt.toml. One line each, `ok NAME` or `FAIL NAME: why`; exit code 1 when one failed.
 """
 
+import json
 import re
 import subprocess
 import sys
@@ -165,6 +166,18 @@ def matches(file, glob):
     return fnmatchcase(file, glob) or ("/" not in glob and fnmatchcase(Path(file).name, glob))
 
 
+def inputs():
+    """Each input of the flake is used."""
+    lock = json.loads(Path("flake.lock").read_text())
+    outputs = Path("flake.nix").read_text().partition("outputs =")[2]
+    others = [Path(file).read_text() for file in tracked("*.nix") if file != "flake.nix"]
+    for name in lock["nodes"][lock["root"]]["inputs"]:
+        by_name = re.search(rf"[\s(]{re.escape(name)}[\s.)]", outputs)
+        by_set = re.compile(rf"\binputs\.{re.escape(name)}\b")
+        if not by_name and not any(map(by_set.search, [outputs, *others])):
+            yield f"{name} is in no output and no file"
+
+
 def version():
     """The changelog has a section for the version of Cargo.toml, or for what comes after it."""
     number = tomllib.loads(Path("Cargo.toml").read_text())["workspace"]["package"]["version"]
@@ -177,7 +190,7 @@ def version():
 
 def main():
     failed = False
-    for check in (workflows, decisions, links, file_lists, version):
+    for check in (workflows, decisions, links, file_lists, inputs, version):
         title = check.__doc__.strip().rstrip(".")
         faults = list(check())
         failed = failed or bool(faults)
