@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # benches/check.sh [RUNS] - what `aistack check` adds to its slowest probe.
 #
-# Twelve HTTP endpoints on loopback, the slowest of which answers after 300 ms, in a
-# stack.json of their own. systemd is kept out by a fake systemctl in PATH that says every
-# unit is active, so what is timed is the whole process otherwise: start, reading, sockets,
-# threads, probes, report. Prints the median and the worst of RUNS (default 40) runs; the
-# target is at most 20 ms over the slowest probe. AISTACK_BIN: another aistack than cargo's.
+# Twelve HTTP endpoints on loopback with their own stack.json. The slowest one answers after
+# 300 ms. A fake systemctl in PATH reports every unit as active, so systemd is not measured,
+# but everything else is: start, reading, sockets, threads, probes, report. Prints the median
+# and the worst of RUNS (default 40) runs. The target is at most 20 ms more than the slowest
+# probe. AISTACK_BIN: another aistack than cargo's.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

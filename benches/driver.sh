@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# benches/driver.sh [RUNS] - 50 checks by aistack-testdriver, and by goss where it is installed.
+# benches/driver.sh [RUNS] - 50 checks by aistack-testdriver, and by goss if it is installed.
 #
 # Twenty HTTP requests and twenty connections to one server on loopback, five units and five
-# files. systemd is kept out by a fake systemctl in PATH that says every unit is active. Prints
-# the median, the least and the worst wall time of RUNS (default 30) runs, the largest memory of one
+# files. A fake systemctl in PATH reports every unit as active. Prints
+# the median, the shortest and the longest wall time of RUNS (default 30) runs, the largest memory of one
 # (GNU time) and the size of the stripped program; the target for that is under 4 MB.
 # TESTDRIVER_BIN: another aistack-testdriver than cargo's.
 set -euo pipefail
@@ -86,7 +86,7 @@ if command -v goss >/dev/null; then
 else
     echo "goss: not installed here, so not compared"
 fi
-# One after the other by turns, so that both see the same of whatever else runs.
+# The two programs alternate, so that other load affects both equally.
 python3 - "$runs" "${commands[@]}" <<'PY'
 import statistics, subprocess, sys, time
 
@@ -105,7 +105,7 @@ for command, all in times.items():
 PY
 for command in "${commands[@]}"; do
     read -ra words <<<"$command"
-    # Not asked of Python, whose own size a child has until its exec.
+    # Not measured by Python: until its exec, a child has the size of Python.
     command time --format "${words[0]##*/}: %M KiB at most" "${words[@]}" 2>&1 >/dev/null | tail -n 1
 done
 size=$(stat -c %s "$driver")

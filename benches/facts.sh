@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# How long `aistack facts` takes, beside the tools that people use for it today.
+# How long `aistack facts` takes, compared with lshw and hwinfo.
 #
 # Whole processes, warm caches, measured by hyperfine in one run. Needs hyperfine,
 # lshw, hwinfo and jq (Debian: apt-get install hyperfine lshw hwinfo jq) and, for
-# all that lshw and hwinfo would say, root.
+# the complete output of lshw and hwinfo, root.
 #
 # Usage: benches/facts.sh [--check]
 #   --check   exit 1 when a target is missed (under 5 ms, 20 times faster than either)
@@ -22,7 +22,7 @@ esac
 
 missing=()
 for program in cargo hyperfine lshw hwinfo jq; do
-    # lshw and hwinfo lie in sbin, which not every PATH has.
+    # lshw and hwinfo are in sbin, which is not in every PATH.
     PATH="$PATH:/usr/sbin:/sbin" command -v "$program" >/dev/null || missing+=("$program")
 done
 PATH="$PATH:/usr/sbin:/sbin"
@@ -36,7 +36,7 @@ aistack="${CARGO_TARGET_DIR:-target}/release/aistack"
 result=$(mktemp)
 trap 'rm -f "$result"' EXIT
 
-# -N: no shell between, whose start would be most of what is measured.
+# -N: no shell, because its start would be most of the measured time.
 hyperfine -N --warmup 3 --min-runs 10 --export-json "$result" \
     --command-name 'aistack facts' "$aistack facts" \
     --command-name 'lshw -json' 'lshw -json' \

@@ -3,12 +3,12 @@
 #
 # Writes models of five shapes with random weights, serves each with several kinds of KV
 # cache, reads from the server's log the sizes of its buffers and from /proc its resident
-# memory (when it is ready, and after a prompt for each slot), and prints them beside the
-# estimate. Then the same for the memory set of modules/services/llama-cpp against
-# llama.cpp's own defaults, with one model.
+# memory (when it is ready, and after a prompt for each slot), and prints them next to the
+# estimate. Then it compares the memory settings of modules/services/llama-cpp with
+# llama.cpp's own defaults, for one model.
 #
 #   --check              exit 1 when a KV cache is not exact, the buffers together are off
-#                        by more than 5 %, or less is estimated than gets resident
+#                        by more than 5 %, or the estimate is below the resident memory
 #   AISTACK_LLAMA_TREE   root of a system with llama-server in it (as root: chroot); else
 #                        the one in PATH. On Debian forky or later:
 #                        mmdebstrap --include=llama.cpp-tools forky TREE
@@ -84,7 +84,7 @@ measure() {
         exit 2
     }
     idle=$(resident)
-    # One prompt for each of 4 slots, as tokens: the models' texts mean nothing.
+    # One prompt for each of 4 slots, as tokens, because the models have no meaningful texts.
     python3 - "$port" <<'PROMPT'
 import concurrent.futures, json, sys, urllib.request
 
@@ -105,8 +105,8 @@ PROMPT
     compute=$(buffers '(compute|output) buffer size')
 }
 resident() { awk '/^VmRSS/ {printf "%.1f", $2 / 1024}' "/proc/$server/status"; }
-# The server first tries whether all fits, without memory; what counts comes after the
-# weights are loaded in earnest.
+# The server first tests without memory whether everything fits. The relevant lines come
+# after the weights are loaded.
 buffers() {
     awk -v what="$1 *= *" '
         /loading model tensors/ { sum = 0 }

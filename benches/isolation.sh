@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What user namespaces, the isolated network and the guard cost at the start of a stack in system
-# scope: the same snapshot with them and without, by turns, on the machine that the runtime stage
-# boots (everything stopped, images there, until all services are healthy).
+# scope: the same snapshot with and without them, alternating, on the machine that the runtime stage
+# boots (from everything stopped, images present, to all services healthy).
 #
 #   RUNS=3 benches/isolation.sh [SNAPSHOT]      default: tests/rendered/workstation
 set -euo pipefail
@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 # The same stack with the ids of the host and an open network. Each range begins at a multiple of
-# 65536, so the id inside is the rest.
+# 65536, so the id in the container is the remainder.
 cp -r "$snapshot" "$work/open"
 sed -i '/^UIDMap=/d; /^GIDMap=/d; /^Options=isolate/d; /aistack network /d; /local-ai-guard/d' "$work"/open/quadlet/*
 rm -f "$work/open/units/local-ai-guard.service"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# How the ledger's price at evaluation grows with the number of claims: function calls
-# (the same in every run) and processor time (median of RUNS), less an evaluation with
-# no claims. Linearithmic growth shows as a nearly constant last column.
+# How the ledger's cost at evaluation grows with the number of claims: function calls
+# (the same in every run) and processor time (median of RUNS), minus those of an evaluation
+# without claims. If the growth is n log n, the last column is nearly constant.
 #
 #   AISTACK_NIX=…/nix RUNS=5 benches/ledger.sh
 set -euo pipefail

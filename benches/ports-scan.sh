@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# How long `aistack ports scan` takes on a tree of Nix files, beside deadnix.
+# How long `aistack ports scan` takes on a tree of Nix files, compared with deadnix.
 #
-# Whole processes, warm caches, measured by hyperfine in one run. The time a file is over
-# all .nix files of the tree, for both. Needs hyperfine, deadnix and jq.
+# Whole processes, warm caches, measured by hyperfine in one run. The time for one file
+# counts all .nix files of the tree, for both programs. Needs hyperfine, deadnix and jq.
 #
 # Usage: benches/ports-scan.sh [--check] TREE…
 #   --check   exit 1 when a target is missed (under 0.5 s for a tree, where it has at
-#             least 3,000 files; no slower a file than deadnix)
+#             least 3,000 files; for one file no slower than deadnix)
 # RUNS: number of runs. AISTACK_BIN: another aistack than cargo's.
 set -euo pipefail
 

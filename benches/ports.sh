@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# How long `aistack ports` takes, beside `ss -tlnp` and `lsof -i`.
+# How long `aistack ports` takes, compared with `ss -tlnp` and `lsof -i`.
 #
-# lsof runs with -nP: without, it asks a name server for every address, which takes
-# minutes where none answers and says nothing of the work that is compared.
+# lsof runs with -nP. Without it, lsof asks a name server for every address, which takes
+# minutes if none answers.
 #
-# A machine with 2,000 listening sockets in 500 processes, which this opens on 127.0.0.0/8
-# for as long as it runs. Whole processes, warm caches, measured by hyperfine in one run.
+# The script opens 2,000 listening sockets in 500 processes on 127.0.0.0/8. Whole processes, warm caches, measured by hyperfine in one run.
 # Needs hyperfine, ss, lsof, python3 and jq (Debian: apt-get install hyperfine iproute2
-# lsof python3 jq) and, for the others' processes, root.
+# lsof python3 jq) and, for processes of other accounts, root.
 #
 # Usage: benches/ports.sh [--check]
 #   --check   exit 1 when a target is missed (under a third of lsof, at most 1.5 times ss)
@@ -65,7 +64,7 @@ if ((seen < sockets)); then
     exit 2
 fi
 
-# -N: no shell between. lsof exits 1 when there is something that it could not see.
+# -N: no shell. lsof exits 1 when it could not see everything.
 hyperfine -N --ignore-failure --warmup 3 --runs "$runs" --export-json "$work/result" \
     --command-name 'aistack ports' "$aistack ports" \
     --command-name 'ss -tlnp' 'ss -tlnp' \

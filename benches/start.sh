@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# How long the full stack takes from nothing to all healthy (images present), in user scope, against
-# its containers started one after the other. On the machine that the runtime stage boots.
+# How long the full stack takes from no container to all healthy (images present), in user scope,
+# compared with its containers started one after the other. On the machine that the runtime stage boots.
 #
 #   benches/start.sh [SNAPSHOT…]      default: home-ai home-everything of tests/rendered
 set -euo pipefail

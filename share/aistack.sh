@@ -1,17 +1,17 @@
 #!/bin/sh
 # shellcheck disable=SC2119,SC2120 # arguments are whatever a script gives
 #
-# The functions that scripts around AI-Optimizer know, on top of `aistack`. To be
-# sourced: `. aistack.sh`. Plain sh; changes no option of the shell that sources it.
+# The functions that scripts around AI-Optimizer use, implemented by `aistack`. Source this
+# file: `. aistack.sh`. It is plain sh and changes no option of the shell that sources it.
 #
-# AISTACK names the program (default: aistack). What is not there is told and is no
-# error: a machine without AI-Optimizer, or without a model that answers, goes on.
+# AISTACK names the program (default: aistack). A missing AI-Optimizer, or a model that does
+# not answer, is reported and is not an error, so that scripts continue.
 
 _aistack() {
     command "${AISTACK:-aistack}" "$@"
 }
 
-# The state in one word; `not_installed` also without the program.
+# Prints the state in one word; `not_installed` also when the program is missing.
 get_ai_optimizer_status() {
     if command -v "${AISTACK:-aistack}" >/dev/null 2>&1; then
         _aistack prep status "$@"
@@ -45,7 +45,7 @@ save_integration_status() {
     _aistack prep save-status "$@"
 }
 
-# True when it is installed; says where it was looked for.
+# True when AI-Optimizer is installed; prints the path that was checked.
 check_ai_optimizer_installed() {
     _aistack prep check-installed "$@" || return
     case $(get_ai_optimizer_status) in
@@ -58,7 +58,7 @@ show_ai_optimizer_info() {
     _aistack prep info "$@"
 }
 
-# True when a model answers. Silent unless asked with -v.
+# True when a model answers. Prints nothing without -v.
 ai_check_availability() {
     if [ "${1:-}" = -v ]; then
         _aistack ask --check
@@ -67,7 +67,7 @@ ai_check_availability() {
     fi
 }
 
-# _aistack_ai COMMAND...: nothing but one line where no model answers, else the command.
+# _aistack_ai COMMAND...: runs the command, or prints one line when no model answers.
 _aistack_ai() {
     if ai_check_availability; then
         _aistack "$@"
