@@ -208,6 +208,13 @@
       lib = {
         # A service of one's own as a module: docs/services.md.
         mkService = import ./lib/mk-service.nix { inherit lib; };
+        # The reference part of its page, as Markdown.
+        servicePage =
+          service:
+          import ./docs/reference.nix { inherit lib; } {
+            name = service.name or (baseNameOf service);
+            core = import ./lib/core.nix { inherit lib; } { } [ (self.lib.mkService service) ];
+          };
         # Modules that a service's own module may import: what several services share.
         kinds = {
           agent = ./lib/kinds/agent.nix;
@@ -255,6 +262,35 @@
             stack = self.nixosConfigurations.workstation.config.services.aiStack;
             options = services.aiStack;
             prep = services.aiOptimizerPrep;
+          };
+        # Parts of pages that follow from the modules: file -> text between its marks.
+        docParts =
+          let
+            core = import ./lib/core.nix { inherit lib; } { } [ ];
+            folderOf =
+              name:
+              if builtins.pathExists (./modules/contrib + "/${name}") then
+                "modules/contrib/${name}"
+              else
+                "modules/services/${name}";
+          in
+          lib.genAttrs' core.config.services.aiStack.serviceNames (
+            name:
+            lib.nameValuePair "${folderOf name}/README.md" (
+              import ./docs/reference.nix { inherit lib; } { inherit core name; }
+            )
+          )
+          // {
+            "README.md" =
+              "| service | host ports | what it is |\n| --- | --- | --- |\n"
+              + lib.concatStrings (
+                lib.mapAttrsToList (
+                  name: entry:
+                  "| [${name}](${folderOf name}/README.md) | ${
+                    lib.concatMapStringsSep ", " toString (lib.attrValues entry.ports)
+                  } | ${entry.description} |\n"
+                ) self.lib.catalog
+              );
           };
         # The evaluation tests: name -> null, or what was seen instead.
         tests =

@@ -26,23 +26,7 @@ let
   # Of an internal submodule the list still has the parts.
   all = filter (o: !(hasPrefix "${root}identity." o.name)) (below root options);
 
-  # The text of a value, on one line.
-  code =
-    value:
-    let
-      text = value.text or value;
-      flat = lib.concatStringsSep " " (
-        filter (w: builtins.isString w && w != "") (builtins.split "[ \n\t]+" text)
-      );
-    in
-    if value._type or null == "literalMD" then flat else "`${flat}`";
-  text = value: lib.trim (value.text or value);
-
-  entry =
-    prefix: o:
-    "- **`${removePrefix prefix o.name}`** (${lib.replaceStrings [ "\n" ] [ "\\n" ] o.type}${
-      lib.optionalString (o ? default) ", default ${code o.default}"
-    }): ${text o.description}${lib.optionalString (o ? example) " Example: ${code o.example}."}\n";
+  inherit (import ./option.nix { inherit lib; }) entry;
 
   names = stack.serviceNames;
   serviceOf = o: lib.head (lib.splitString "." (removePrefix root o.name));

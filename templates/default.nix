@@ -33,4 +33,15 @@
       2. `nix run .#home-manager -- switch --flake .#me`, then `aistack prep info`
     '';
   };
+  service = {
+    path = ./service;
+    description = "A service of one's own, in twenty lines, for NixOS and Home Manager";
+    welcomeText = ''
+      Next:
+
+      1. change hello/default.nix into your service; aistack's docs/services.md has the fields
+      2. import this flake's nixosModules.default (or homeModules.default) next to aistack's
+      3. set services.aiStack.hello.enable = true
+    '';
+  };
 }

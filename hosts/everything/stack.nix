@@ -1,12 +1,19 @@
-# Every service of the catalog at once, as nobody would have it: what the tests look at.
-# The images of the private ones are the user's; here they have made-up names.
+# Every service at once, as nobody would have it: what the tests look at. Those with an image
+# of the user's own have made-up names of images here.
+{ lib, ... }:
 let
+  # A new folder is enabled by itself.
+  folders = lib.attrNames (
+    lib.filterAttrs (_: type: type == "directory") (builtins.readDir ../../modules/services)
+  );
   private = name: {
     enable = true;
     image = "registry.example/${name}:1.0.0@sha256:${builtins.hashString "sha256" name}";
   };
 in
 {
+  imports = map (name: { services.aiStack.${name}.enable = lib.mkDefault true; }) folders;
+
   services.aiStack = {
     enable = true;
     models.tiny = {
@@ -39,33 +46,20 @@ in
     tgi = private "tgi-cpu" // {
       model = "example/tiny";
     };
-    litellm.enable = true;
     open-webui = {
       enable = true;
       embeddings = "llama-cpp-embed";
     };
-    qdrant.enable = true;
-    chromadb.enable = true;
-    mindsdb.enable = true;
     postgres = {
       enable = true;
       # Signs that systemd would expand.
       settings.log_line_prefix = "%m [%p] $HOME ";
     };
-    redis.enable = true;
-    redisinsight.enable = true;
     aidb = private "aidb";
     hybrid-coordinator = private "hybrid-coordinator";
-    aider.enable = true;
     goose = private "goose";
     autogpt = private "autogpt";
     langchain = private "langchain";
     ralph = private "ralph";
-    continue.enable = true;
-    prometheus.enable = true;
-    grafana.enable = true;
-    loki.enable = true;
-    alloy.enable = true;
-    node-exporter.enable = true;
   };
 }

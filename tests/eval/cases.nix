@@ -16,49 +16,9 @@ let
   core = coreIn "system";
   coreIn =
     scope: module:
-    (lib.evalModules {
-      modules = [
-        ../../modules/stack
-        {
-          options = {
-            assertions = lib.mkOption {
-              type = lib.types.listOf lib.types.raw;
-              default = [ ];
-            };
-            warnings = lib.mkOption {
-              type = lib.types.listOf lib.types.str;
-              default = [ ];
-            };
-            virtualisation.quadlet = lib.mkOption {
-              type = lib.types.attrsOf lib.types.anything;
-              default = { };
-            };
-          };
-          config.services.aiStack = {
-            inherit scope;
-            dataRoot = "/var/lib/local-ai";
-            identity = {
-              host = "box";
-              user = if scope == "user" then "ann" else null;
-              manifestPath = "/etc/aistack/stack.json";
-            };
-            # As NixOS has them (nixos/modules/misc/ids.nix).
-            hostGroups = {
-              video = 26;
-              systemd-journal = 62;
-              render = 303;
-            };
-            # A value of the right type; nothing here builds it.
-            package = derivation {
-              name = "aistack";
-              system = "x86_64-linux";
-              builder = "/bin/sh";
-            };
-          };
-        }
-        { services.aiStack = module; }
-      ];
-    }).config;
+    (import ../../lib/core.nix { inherit lib; } { inherit scope; } [
+      { services.aiStack = module; }
+    ]).config;
 
   on = module: core ({ enable = true; } // module);
   manifest = module: (on module).services.aiStack.manifest;
@@ -153,6 +113,16 @@ let
     nixos =
       modules: nixos (modules ++ [ { home-manager.sharedModules = [ self.homeModules.default ]; } ]);
   };
+  services = import ./services.nix {
+    inherit
+      lib
+      self
+      nixos
+      on
+      equal
+      throws
+      ;
+  };
   catalogue = import ./catalogue.nix {
     inherit
       lib
@@ -241,6 +211,7 @@ let
 in
 gpu
 // catalogue
+// services
 // definitions
 // prep
 // verify

@@ -24,7 +24,11 @@ kind_of() {
         echo "$kind $real ${contract:--}"
         return
     done <"$RIG/images/kinds"
-    die "no image here for $1: give it a line in tests/runtime/images/kinds"
+    # A stand-in by the contract that the image lock names.
+    contract=$(jq -r --arg name "$name" 'first(to_entries[] | select(.value.name == $name)) | .value.contract // .key' \
+        "$REPO/pkgs/images.json")
+    [ -n "$contract" ] || die "no image here for $1: give it a line in tests/runtime/images/kinds"
+    echo "$contract stand-in $contract"
 }
 
 kinds_of() { # SNAPSHOT…
@@ -38,7 +42,11 @@ kinds_of() { # SNAPSHOT…
 contract_of() { # KIND - the file of its contract, if it has one
     local name
     name=$(awk -v kind="$1" '$1 !~ /^#/ && $2 == kind {print $4; exit}' "$RIG/images/kinds")
-    case $name in '' | -) ;; *) echo "$REPO/pkgs/contracts/$name.json" ;; esac
+    case $name in
+    '') [ ! -e "$REPO/pkgs/contracts/$1.json" ] || name=$1 ;;
+    -) name= ;;
+    esac
+    [ -z "$name" ] || echo "$REPO/pkgs/contracts/$name.json"
 }
 
 # containerfile KIND - a real server from PyPI has one of its own.
