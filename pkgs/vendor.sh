@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2154 # the derivation sets the variables below
 # The builder of pkgs/vendor.nix: unpacks crates into a vendor folder for cargo.
 #   cratesPath   file with one line for each crate: NAME-VERSION SHA256 ARCHIVE
 #   out          the folder to make
