@@ -51,7 +51,7 @@ let
   };
   # The checks of a service as the test driver reads them (schemas/scenario.schema.json).
   scenario =
-    name: s:
+    _: s:
     let
       c = s.config;
       # The secret that clients send, where there is one: its name in stack.json, by which the
