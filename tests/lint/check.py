@@ -32,7 +32,7 @@ def workflows():
     files = tracked(".github/workflows")
     if not files:
         yield ".github/workflows has no file"
-    for file in files + tracked(".github/dependabot.yml"):
+    for file in tracked(".github/**/*.yml", ".github/*.yml"):
         try:
             document = YAML(typ="safe").load(Path(file).read_text())
         except Exception as error:
