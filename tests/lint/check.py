@@ -132,6 +132,30 @@ def anchors(text):
         yield f"{name}-{count}" if count else name
 
 
+# Words of CONTRIBUTING.md's table that have one meaning only, and what to write.
+WORDS = {
+    r"anew": "again",
+    r"besides?": "next to, or also",
+    r"behind (a|the|each|every) (boot|deploy|start|switch|update)": "after",
+}
+
+
+def words():
+    """Pages use the words of CONTRIBUTING.md."""
+    for page in tracked("*.md"):
+        # The page with the table, records of the past, captured pages, and those that are made
+        # from the modules' descriptions, which do not follow the table yet.
+        if page in ("CONTRIBUTING.md", "docs/options.md") or page.startswith("modules/"):
+            continue
+        if "/decisions/" in page or "/fixtures/" in page:
+            continue
+        for number, line in enumerate(Path(page).read_text().splitlines(), start=1):
+            for word, better in WORDS.items():
+                found = re.search(rf"\b{word}\b", line, re.IGNORECASE)
+                if found:
+                    yield f"{page}:{number}: {found[0]!r}: write {better}"
+
+
 def file_lists():
     """treefmt.toml gives each shell script to shfmt and shellcheck, and no list is stale."""
     config = tomllib.loads(Path("treefmt.toml").read_text())
@@ -190,7 +214,7 @@ def version():
 
 def main():
     failed = False
-    for check in (workflows, decisions, links, file_lists, inputs, version):
+    for check in (workflows, decisions, links, words, file_lists, inputs, version):
         title = check.__doc__.strip().rstrip(".")
         faults = list(check())
         failed = failed or bool(faults)
