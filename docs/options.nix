@@ -23,8 +23,10 @@ let
     filter (o: o.visible or true != false && !(o.internal or false) && hasPrefix prefix o.name) (
       lib.optionAttrSetToDocList options
     );
-  # Of an internal submodule the list still has the parts.
-  all = filter (o: !(hasPrefix "${root}identity." o.name)) (below root options);
+  # Of an internal submodule the list still has the parts; those of a GPU are below `facts`.
+  all = filter (o: !(hasPrefix "${root}identity." o.name || hasPrefix "${root}gpu.cards.*" o.name)) (
+    below root options
+  );
 
   inherit (import ./option.nix { inherit lib; }) entry;
 
@@ -101,4 +103,7 @@ in
 
   Below `services.aiOptimizerPrep`, which [prep.md](prep.md) explains.
 
-  ${concatMapStrings (entry prepRoot) (below prepRoot prep)}''
+  ${concatMapStrings (entry prepRoot) (
+    # Listed above.
+    filter (o: !(hasPrefix "${prepRoot}facts." o.name)) (below prepRoot prep)
+  )}''

@@ -48,7 +48,7 @@ let
         flashAttention = config.flashAttention != "off";
         device = config.gpu.backend != "cpu";
       };
-  totalMiB = if stack.facts == null then null else stack.facts.memory.totalMiB or null;
+  totalMiB = if stack.facts == null then null else stack.facts.memory.totalMiB;
 
   folder = config.data.models.host;
   declared = stack.models ? ${toString config.model};

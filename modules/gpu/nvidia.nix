@@ -16,8 +16,12 @@ let
   gpu = cfg.gpu.nvidia;
   cards = filter (c: c.vendor == "nvidia" && c.backend != "cpu") cfg.gpu.cards;
 
-  branches = unique (map (c: c.driverBranch or null) cards);
-  describe = c: "${c.slot} (${c.name or c.pciId}, ${toString (c.driverBranch or "current")})";
+  branches = unique (map (c: c.driverBranch) cards);
+  describe =
+    c:
+    "${c.slot} (${if c.name == null then toString c.pciId else c.name}, ${
+      if c.driverBranch == null then "current" else c.driverBranch
+    })";
 
   # nixpkgs itself sets the open modules by the driver's version in some releases, as
   # mkDefault; the generation of the chip knows better. Below what a user writes.
@@ -27,7 +31,7 @@ in
   options.services.aiStack.gpu.nvidia = {
     openKernelModule = mkOption {
       type = types.bool;
-      default = all (c: c.openKernelModule or true) cards;
+      default = all (c: c.openKernelModule != false) cards;
       defaultText = lib.literalExpression "true when every NVIDIA card is Turing or later";
       description = "Use NVIDIA's open kernel modules. Turing and later run on them, Pascal and older only on the closed ones.";
     };

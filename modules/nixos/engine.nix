@@ -16,7 +16,7 @@ let
 
   cfg = config.services.aiStack;
   inherit (cfg) engine;
-  fileSystem = if cfg.facts == null then null else cfg.facts.fileSystems.containers or null;
+  fileSystem = if cfg.facts == null then null else cfg.facts.fileSystems.containers;
 in
 {
   options.services.aiStack.engine = {

@@ -18,6 +18,7 @@ let
     ;
 
   util = import ../stack/util.nix { inherit lib; };
+  facts = import ../facts/type.nix { inherit lib; };
   cfg = config.services.aiOptimizerPrep;
   stack = config.services.aiStack;
   root = "services.aiOptimizerPrep";
@@ -98,10 +99,9 @@ in
     };
 
     facts = mkOption {
-      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
+      type = facts.facts;
       default = stack.facts;
       defaultText = lib.literalExpression "config.services.aiStack.facts";
-      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
       example = lib.literalExpression "./facts.json";
       description = "What `aistack facts` said of the machine's hardware: the model that its `.env` proposes follows from it. Null: the tool looks at the machine.";
     };
@@ -166,12 +166,7 @@ in
         assertion = !(within cfg.expectedLocation cfg.dataRoot);
         message = "${root}.dataRoot = \"${cfg.dataRoot}\" lies in the checkout at ${root}.expectedLocation = \"${cfg.expectedLocation}\" and would go with it: choose a folder outside.";
       }
-      {
-        assertion = cfg.facts == null || (cfg.facts.schema or null) == 1;
-        message = "${root}.facts has schema ${
-          toString (cfg.facts.schema or "none")
-        }, this version reads schema 1: write it anew with `aistack facts -o facts.json`.";
-      }
+      (facts.assertion "${root}.facts" cfg.facts)
     ];
 
     services.aiStack.ledger = {
@@ -213,13 +208,7 @@ in
         }) cfg.ports;
         # Of the facts only what the proposal is made from.
         gpus =
-          if cfg.facts == null then
-            null
-          else
-            map (g: {
-              inherit (g) slot vendor;
-              vramMiB = g.vramMiB or null;
-            }) (cfg.facts.gpus or [ ]);
+          if cfg.facts == null then null else map (g: { inherit (g) slot vendor vramMiB; }) cfg.facts.gpus;
       };
     };
   };

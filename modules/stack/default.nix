@@ -29,9 +29,6 @@ let
   ledger = import ./ledger.nix { inherit lib util; };
   claims = import ./claims.nix { inherit lib; };
 
-  # The schema of facts.json that this version understands.
-  factsSchema = 1;
-
   enabled = map (name: cfg.${name}) cfg.enabledNames;
   # Whether anything but the option's own default says something of a service. The others are
   # not evaluated at all, which is most of what a service costs that nobody uses.
@@ -41,6 +38,7 @@ in
 {
   imports = [
     ../contrib
+    ../facts
     ../services
     ./assertions.nix
     ./models.nix
@@ -57,24 +55,16 @@ in
       description = "The `aistack` tool, which the units run and users call.";
     };
 
-    facts = mkOption {
-      type = types.nullOr (types.either types.path (types.attrsOf types.anything));
-      default = null;
-      apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
-      example = literalExpression "./facts.json";
-      description = "What `aistack facts` said of the machine's hardware; the defaults follow from it.";
-    };
-
     gpu = {
       backend = mkOption {
         type = types.enum util.backends;
-        default = if cfg.facts == null then "cpu" else cfg.facts.backend or "cpu";
+        default = if cfg.facts == null then "cpu" else cfg.facts.backend;
         defaultText = literalExpression "facts.backend, or \"cpu\" without facts";
         description = "What the engines compute on unless they say otherwise.";
       };
       cards = mkOption {
-        type = types.listOf (types.attrsOf types.anything);
-        default = if cfg.facts == null then [ ] else cfg.facts.gpus or [ ];
+        type = types.listOf (import ../facts/type.nix { inherit lib; }).card;
+        default = if cfg.facts == null then [ ] else cfg.facts.gpus;
         defaultText = literalExpression "facts.gpus";
         description = "The GPUs of the machine, as `aistack facts` lists them.";
       };
@@ -299,15 +289,7 @@ in
       };
       assertions =
         # Those of services in containers are in assertions.nix.
-        concatLists (map (service: service.assertions) (lib.filter (service: !service.container) enabled))
-        ++ [
-          {
-            assertion = cfg.facts == null || (cfg.facts.schema or null) == factsSchema;
-            message = "services.aiStack.facts has schema ${
-              toString (cfg.facts.schema or "none")
-            }, this version reads schema ${toString factsSchema}: write it anew with `aistack facts -o facts.json`.";
-          }
-        ];
+        concatLists (map (service: service.assertions) (lib.filter (service: !service.container) enabled));
 
       warnings =
         let

@@ -116,7 +116,7 @@ rec {
       let
         users = filter (s: elem card.slot s.slots && s.memoryMiB != null) services;
         sum = lib.foldl' (n: s: n + s.memoryMiB) 0 users;
-        vram = card.vramMiB or null;
+        vram = card.vramMiB;
       in
       if vram != null && users != [ ] && sum > vram then
         [

@@ -207,6 +207,17 @@ let
       equal
       ;
   };
+  facts = import ./facts.nix {
+    inherit
+      lib
+      on
+      nixos
+      refuses
+      accepts
+      equal
+      throws
+      ;
+  };
   nixosTests = import ./nixos.nix { inherit lib self equal; };
 in
 gpu
@@ -218,6 +229,7 @@ gpu
 // host
 // contracts
 // isolation
+// facts
 // nixosTests
 // {
   # ── the ledger ──

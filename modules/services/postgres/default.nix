@@ -49,8 +49,8 @@ let
     else if stack.facts == null then
       null
     else
-      stack.facts.memory.totalMiB or null;
-  cores = if stack.facts == null then null else stack.facts.cpu.cores or null;
+      stack.facts.memory.totalMiB;
+  cores = if stack.facts == null then null else stack.facts.cpu.cores;
   # TimescaleDB's own, next to those of PostgreSQL.
   backgroundWorkers = 16;
   settings = {

@@ -26,7 +26,7 @@ let
   };
   # In MiB.
   cardSizes = lib.concatMap (
-    c: lib.optional (builtins.elem c.slot slots && (c.vramMiB or null) != null) c.vramMiB
+    c: lib.optional (builtins.elem c.slot slots && c.vramMiB != null) c.vramMiB
   ) stack.gpu.cards;
 
   tag = toString (util.parseImage config.image).tag;
@@ -37,9 +37,7 @@ let
   noGguf = version != null && lib.versionAtLeast (lib.last version) "0.24";
   # gfx9xx with three hex digits: Instinct (and Vega). AMD has images of two families.
   instinct = lib.filter (
-    c:
-    builtins.elem c.slot slots
-    && builtins.match "gfx9[0-9a-f]{2}" (toString (c.gfxTarget or null)) != null
+    c: builtins.elem c.slot slots && builtins.match "gfx9[0-9a-f]{2}" (toString c.gfxTarget) != null
   ) stack.gpu.cards;
 in
 {
