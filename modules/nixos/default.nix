@@ -71,8 +71,15 @@ let
   named =
     kind: as:
     mapAttrs' (file: unit: nameValuePair (lib.removeSuffix kind file) (as unit)) (
-      filterAttrs (file: _: lib.hasSuffix kind file) cfg.units
+      filterAttrs (file: _: lib.hasSuffix kind file && !(builtins.elem file cfg.helperUnits)) cfg.units
     );
+
+  # A unit as systemd reads it.
+  unitText = lib.generators.toINI {
+    listsAsDuplicateKeys = true;
+    mkKeyValue =
+      key: value: "${key}=${if builtins.isBool value then lib.boolToString value else toString value}";
+  };
 in
 {
   imports = [
@@ -245,6 +252,9 @@ in
     # Also those of what is prepared without a stack.
     {
       systemd = {
+        units = lib.genAttrs cfg.helperUnits (file: {
+          text = unitText cfg.units.${file};
+        });
         targets = named ".target" (unit: {
           unitConfig = unit.Unit;
         });

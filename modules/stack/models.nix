@@ -150,6 +150,7 @@ in
       message = "services.aiStack.models.\"${name}\": a unit is named after it; use lower-case letters, digits, dots and dashes.";
     }) cfg.models;
 
+    services.aiStack.helperUnits = mapAttrsToList (_: m: m.unit) cfg.models;
     services.aiStack.units = lib.mapAttrs' (
       name: m:
       nameValuePair m.unit {

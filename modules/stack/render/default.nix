@@ -225,6 +225,12 @@ let
       ];
     };
   };
+
+  helpers =
+    mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services
+    // mapAttrs' (_: s: nameValuePair s.loader.unit (loaderUnit s)) loaded
+    // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.service" (rotateUnit s)) watched
+    // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.path" (rotatePath s)) watched;
 in
 {
   options.services.aiStack.units = mkOption {
@@ -233,16 +239,20 @@ in
     default = { };
     description = "Plain units of the stack by file name: sections of systemd's unit files.";
   };
+  options.services.aiStack.helperUnits = mkOption {
+    type = types.listOf types.str;
+    internal = true;
+    default = [ ];
+    description = "Those of `units` that each service has. Nobody configures them, so the system scope writes their text itself: an evaluation of NixOS's options for units costs more than all else of a service.";
+  };
 
   config = mkIf cfg.enable {
     services.aiStack = {
       manifest = import ../manifest.nix { inherit lib; } cfg.resolved hashes;
 
+      helperUnits = lib.attrNames helpers;
       units =
-        mapAttrs' (_: s: nameValuePair s.pullUnit (pullUnit s)) services
-        // mapAttrs' (_: s: nameValuePair s.loader.unit (loaderUnit s)) loaded
-        // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.service" (rotateUnit s)) watched
-        // mapAttrs' (_: s: nameValuePair "${s.container}-secrets.path" (rotatePath s)) watched
+        helpers
         // lib.optionalAttrs (!rootless) { ${guardUnit} = guard; }
         // {
           ${cfg.resolved.target} = {
@@ -252,7 +262,7 @@ in
               X-OnlyManualStart = true;
               Wants =
                 mapAttrsToList (_: s: s.unit) services
-                ++ lib.attrNames (lib.filterAttrs (file: _: lib.hasSuffix ".path" file) cfg.units)
+                ++ lib.filter (lib.hasSuffix ".path") (lib.attrNames helpers)
                 ++ mapAttrsToList (_: m: m.unit) cfg.models
                 ++ mapAttrsToList (_: s: s.loader.unit) loaded;
             }
