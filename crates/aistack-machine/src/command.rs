@@ -175,6 +175,12 @@ pub fn below(root: &Path, path: &Path) -> PathBuf {
     root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
+/// `PATH`.
+#[must_use]
+pub fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
+}
+
 /// `PATH` with the usual directories after what it has, for programs that look
 /// for helpers of their own (podman for newuidmap).
 #[must_use]

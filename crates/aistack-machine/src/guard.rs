@@ -358,6 +358,15 @@ impl<'a> Firewall<'a> {
     }
 }
 
+/// Puts the rules in place, for the network that podman describes below `root`.
+///
+/// # Errors
+/// When the machine has no firewall that takes them, or the network is missing.
+pub fn close(root: &Path, name: &str) -> Result<Backend, GuardError> {
+    let network = Network::read(root, name)?;
+    Firewall::new(Path::new("/"), command::search_path().as_deref()).close(name, &network)
+}
+
 #[cfg(test)]
 #[path = "../tests/unit/guard.rs"]
 mod tests;

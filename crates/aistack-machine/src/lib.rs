@@ -19,6 +19,7 @@ pub mod holders;
 pub mod journal;
 pub mod lock;
 pub mod nodes;
+pub mod output;
 pub mod owner;
 pub mod ownership;
 pub mod podman;

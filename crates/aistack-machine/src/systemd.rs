@@ -41,6 +41,9 @@ ExecMainStatus,ActiveEnterTimestamp,StateChangeTimestamp,StateChangeTimestampMon
 /// Why systemd could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum SystemdError {
+    /// A program is missing.
+    #[error(transparent)]
+    Program(CommandError),
     /// systemctl gave no answer.
     #[error("systemd could not be asked")]
     Command(#[from] CommandError),

@@ -96,6 +96,18 @@ pub fn error(error: &dyn std::fmt::Display) -> String {
     line(&format!("{error:#}"), ERROR)
 }
 
+/// An error with its sources as one line of at most [`ERROR`] characters.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    line(&text, ERROR)
+}
+
 /// Text of several lines without anything that a terminal acts on: line breaks and tabs
 /// stay, other hidden characters become `U+FFFD`.
 #[must_use]

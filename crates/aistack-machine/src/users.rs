@@ -21,6 +21,15 @@ pub fn folder(variable: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute() && trusted::check(path).is_ok())
 }
 
+/// The name of the user who runs this; none where neither `/etc/passwd` nor the
+/// environment has it.
+#[must_use]
+pub fn current() -> Option<String> {
+    name_of(Path::new("/"), effective_uid())
+        .or_else(|| std::env::var("USER").ok())
+        .filter(|name| !name.is_empty())
+}
+
 /// The largest `/etc/passwd` that is read, in bytes.
 const MAX_PASSWD: u64 = 16 * 1024 * 1024;
 

@@ -23,6 +23,15 @@ impl Scope {
             Self::User => "user",
         }
     }
+
+    /// ` --user` in user scope, for the commands of systemd that messages propose.
+    #[must_use]
+    pub fn flag(self) -> &'static str {
+        match self {
+            Self::System => "",
+            Self::User => " --user",
+        }
+    }
 }
 
 impl fmt::Display for Scope {

@@ -4,3 +4,6 @@ pub mod images;
 pub mod models;
 pub mod postgres;
 pub mod qdrant;
+pub mod rotate;
+pub mod setup;
+pub mod stores;

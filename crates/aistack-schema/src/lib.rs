@@ -7,12 +7,14 @@
 
 mod address;
 mod load;
+mod loaded;
 mod model;
 mod validate;
 
 pub use address::{keeps_secrets, shown};
 pub use aistack_machine::{Backend, Protocol, Scope};
 pub use load::{LoadError, MAX_BYTES, default_path};
+pub use loaded::{Loaded, SelectError, list};
 pub use model::{
     Collection, DataDirectory, Distance, Engine, Gpu, HttpProbe, Ids, Image, Integrity,
     IntegrityKind, Metrics, Mode, Model, Owner, Port, Postgres, PostgresDatabase, PostgresRole,

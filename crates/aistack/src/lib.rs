@@ -4,12 +4,12 @@
 /// Prints a line, of which a terminal shows every character and acts on none. In place of
 /// the standard library's, so that no command prints text of others as it is.
 macro_rules! println {
-    ($($text:tt)*) => { $crate::commands::output::say(&format!($($text)*)) };
+    ($($text:tt)*) => { ::aistack_machine::output::say(&format!($($text)*)) };
 }
 
 /// The same on standard error.
 macro_rules! eprintln {
-    ($($text:tt)*) => { $crate::commands::output::complain(&format!($($text)*)) };
+    ($($text:tt)*) => { ::aistack_machine::output::complain(&format!($($text)*)) };
 }
 
 pub mod cli;

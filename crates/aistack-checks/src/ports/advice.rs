@@ -189,7 +189,7 @@ fn theirs(owner: &Owner, port: &Declared, declared: &[Declared], free: Option<u1
                     other.service,
                     whose(other)
                 ),
-                format!("systemctl{} restart {}", flag(other.scope), other.unit),
+                format!("systemctl{} restart {}", other.scope.flag(), other.unit),
             )),
         }
         return steps;
@@ -250,13 +250,6 @@ fn theirs(owner: &Owner, port: &Declared, declared: &[Declared], free: Option<u1
         },
     }
     steps
-}
-
-fn flag(scope: Scope) -> &'static str {
-    match scope {
-        Scope::System => "",
-        Scope::User => " --user",
-    }
 }
 
 fn known(unit: &str) -> Option<String> {

@@ -16,8 +16,9 @@ use aistack_schema::{Scope, Service};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::select::{self, Loaded, search_path};
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_schema::Loaded;
 
 /// Bring the running services to what stack.json declares
 ///
@@ -77,7 +78,7 @@ impl Record {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     loaded.check_owner()?;
     let systemctl = loaded.systemctl()?;
     let record_path = match &args.record {
@@ -219,11 +220,7 @@ impl<'a> Apply<'a> {
         }
         self.decide(&mut run, &refused, Image::Missing)?;
         self.bring(&mut run, asked, record_path)?;
-        Ok(if run.well {
-            Verdict::AsDeclared
-        } else {
-            Verdict::Differs
-        })
+        Ok(Verdict::of(run.well))
     }
 
     /// Asks for the images, starts the stack, and restarts what changed as its image comes.
@@ -368,7 +365,7 @@ impl<'a> Apply<'a> {
                      `journalctl{} -u {unit}` says why",
                     service.option,
                     state.summary(),
-                    self.loaded.user_flag()
+                    self.loaded.stack.scope.flag()
                 );
                 missing.push((name, service));
             }

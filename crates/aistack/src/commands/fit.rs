@@ -8,8 +8,8 @@ use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::output::{self, BAD, Cell, FAINT, GOOD, UNSURE};
 use crate::cli::Verdict;
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE};
 
 /// Main memory that the estimate leaves to the rest of the system, in MiB.
 const SYSTEM_MIB: u64 = 1024;
@@ -165,11 +165,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
     } else {
         output::print(&text(args, &model, &settings, &needs, &machine, largest))?;
     }
-    Ok(if fits {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    })
+    Ok(Verdict::of(fits))
 }
 
 /// The memory to hold the model against, from the facts.

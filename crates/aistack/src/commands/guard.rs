@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use aistack_machine::guard::{Backend, Firewall, GuardError, Network};
-use aistack_schema::{Scope, Stack};
+use aistack_machine::guard::{self, Backend};
+use aistack_schema::Scope;
 use anyhow::{Result, bail};
 
-use super::select::{self, search_path};
 use crate::cli::Verdict;
+use aistack_schema::Loaded;
 
 /// Close the containers to other machines, other networks and other accounts
 ///
@@ -24,7 +24,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     if loaded.stack.scope != Scope::System {
         bail!(
             "{} is a user's stack, whose containers only that user's processes reach: it needs no \
@@ -32,7 +32,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
             args.stack.display()
         );
     }
-    let backend = close(Path::new("/"), &loaded.stack)?;
+    let backend = guard::close(Path::new("/"), &loaded.stack.network)?;
     println!(
         "network {} is closed to other machines ({})",
         loaded.stack.network,
@@ -42,13 +42,4 @@ pub fn run(args: &Args) -> Result<Verdict> {
         }
     );
     Ok(Verdict::AsDeclared)
-}
-
-/// Puts the rules in place, for the network that podman describes below `root`.
-///
-/// # Errors
-/// When the machine has no firewall that takes them, or the network is not there.
-pub fn close(root: &Path, stack: &Stack) -> Result<Backend, GuardError> {
-    let network = Network::read(root, &stack.network)?;
-    Firewall::new(Path::new("/"), search_path().as_deref()).close(&stack.network, &network)
 }

@@ -12,9 +12,11 @@ use aistack_schema::{Image as StackImage, Stack};
 use anyhow::{Result, bail};
 use serde::Serialize;
 
-use super::output::{self, BAD, Cell, FAINT, GOOD};
-use super::select::{self, Loaded, search_path};
+use super::select;
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD};
+use aistack_schema::Loaded;
 
 /// How many registries are asked at the same time.
 const AT_ONCE: usize = 4;
@@ -322,14 +324,6 @@ pub fn run(args: &Args) -> Result<Verdict> {
     }
 }
 
-fn verdict(well: bool) -> Verdict {
-    if well {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    }
-}
-
 fn list(args: &ListArgs) -> Result<Verdict> {
     let report = Report {
         schema: 1,
@@ -353,7 +347,7 @@ fn list(args: &ListArgs) -> Result<Verdict> {
             loose.join(", ")
         );
     }
-    Ok(verdict(loose.is_empty()))
+    Ok(Verdict::of(loose.is_empty()))
 }
 
 fn table(images: &[Listed]) -> String {
@@ -461,7 +455,7 @@ fn update(args: &UpdateArgs) -> Result<Verdict> {
         lock.write(&args.lock)?;
         println!("{path}: {changed} changed");
     }
-    Ok(verdict(failed == 0))
+    Ok(Verdict::of(failed == 0))
 }
 
 fn image_of(name: &str, entry: &Entry) -> Image {
@@ -637,11 +631,11 @@ fn verify(args: &VerifyArgs) -> Result<Verdict> {
             failures.join("\n  ")
         );
     }
-    Ok(verdict(failures.is_empty() && other.is_empty()))
+    Ok(Verdict::of(failures.is_empty() && other.is_empty()))
 }
 
 fn bundle(args: &BundleArgs) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     let images = chosen(of_stack(&loaded.stack), &args.names)?;
     let arch = args.arch.as_deref().unwrap_or_else(|| architecture());
     let skopeo = args.registries.skopeo()?;
@@ -677,11 +671,11 @@ fn bundle(args: &BundleArgs) -> Result<Verdict> {
             failures.join("\n  ")
         );
     }
-    Ok(verdict(failures.is_empty()))
+    Ok(Verdict::of(failures.is_empty()))
 }
 
 fn load(args: &LoadArgs) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     loaded.check_owner()?;
     let bundle = Bundle::read(&args.directory)?;
     let podman = Podman::new(search_path().as_deref())?;
@@ -732,7 +726,7 @@ fn load(args: &LoadArgs) -> Result<Verdict> {
     if missing.is_empty() {
         println!("podman has every image of {}", loaded.path.display());
     }
-    Ok(verdict(well && missing.is_empty()))
+    Ok(Verdict::of(well && missing.is_empty()))
 }
 
 /// The declared image that the service's archive brings under this reference.

@@ -8,9 +8,10 @@ use aistack_schema::Model;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, parse_seconds};
-use super::select::{self, Loaded, search_path};
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, parse_seconds};
+use aistack_schema::Loaded;
 
 /// Fetch the declared model files, and say which are there
 #[derive(Debug, clap::Args)]
@@ -121,7 +122,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
 const PATIENCE: Duration = Duration::from_mins(15);
 
 fn run_fetch(args: &FetchArgs) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     loaded.check_owner()?;
     let model = model(&loaded, &args.name)?;
     let settings = Settings {
@@ -173,7 +174,7 @@ fn model<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Model> {
 }
 
 fn list(args: &ListArgs) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     let report = Report {
         schema: 1,
         models: loaded
@@ -196,11 +197,7 @@ fn list(args: &ListArgs) -> Result<Verdict> {
         output::print(&text(&report))?;
     }
     let all_there = report.models.iter().all(|model| model.state == "present");
-    Ok(if all_there {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    })
+    Ok(Verdict::of(all_there))
 }
 
 fn describe<'a>(name: &'a str, model: &'a Model, state: State) -> ModelReport<'a> {

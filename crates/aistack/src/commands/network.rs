@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use aistack_machine::podman::Podman;
 use anyhow::Result;
 
-use super::select::{self, search_path};
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_schema::Loaded;
 
 /// Remove the containers' network where it was made with other options
 ///
@@ -23,7 +24,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     loaded.check_owner()?;
     let stack = &loaded.stack;
     let podman = Podman::new(search_path().as_deref())?;
@@ -50,8 +51,8 @@ pub fn run(args: &Args) -> Result<Verdict> {
              ({error}): `systemctl{} stop {target}`, then `systemctl{} start {target}`",
             stack.network,
             differs.join(" "),
-            loaded.user_flag(),
-            loaded.user_flag(),
+            loaded.stack.scope.flag(),
+            loaded.stack.scope.flag(),
             target = stack.target,
         ),
     }

@@ -9,9 +9,11 @@ use aistack_provision::models::{Ollama, with_tag};
 use aistack_schema::{Probe, Service};
 use anyhow::{Result, bail};
 
-use super::output::parse_seconds;
-use super::select::{self, Loaded, search_path};
+use super::select;
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_machine::output::parse_seconds;
+use aistack_schema::Loaded;
 
 /// The service that is asked.
 const SERVICE: &str = "ollama";
@@ -180,7 +182,7 @@ fn wait_for(loaded: &Loaded, service: &Service, limit: Duration) -> Result<Ollam
                  whether it runs",
                 limit.as_secs_f64(),
                 aistack_checks::probe::target(probe),
-                loaded.user_flag(),
+                loaded.stack.scope.flag(),
                 service.unit
             );
         }

@@ -14,9 +14,10 @@ use aistack_schema::{Protocol, Scope};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint};
-use super::select::{Loaded, Selection};
+use super::select::Selection;
 use crate::cli::Verdict;
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint};
+use aistack_schema::Loaded;
 
 /// How long `--wait-free` waits unless told.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -170,16 +171,12 @@ pub fn run(args: &Args) -> Result<Verdict> {
     } else {
         print(&text(&survey, &stacks, &looked_at))?;
     }
-    Ok(if well {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    })
+    Ok(Verdict::of(well))
 }
 
 /// Prints the table. Where no colours are wanted they are taken out first: one by one,
 /// each of thousands of lines would be a write of its own.
-fn print(text: &str) -> Result<()> {
+fn print(text: &str) -> std::io::Result<()> {
     match anstream::AutoStream::choice(&std::io::stdout()) {
         anstream::ColorChoice::Never => {
             output::print(&anstream::adapter::strip_str(text).to_string())
@@ -238,11 +235,7 @@ fn wait_free(args: &Args, port: u16, protocol: Protocol) -> Result<Verdict> {
                 );
             }
         }
-        return Ok(if free {
-            Verdict::AsDeclared
-        } else {
-            Verdict::Differs
-        });
+        return Ok(Verdict::of(free));
     }
 }
 

@@ -19,9 +19,9 @@ use aistack_schema::Scope;
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
 
-use super::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
-use super::select::{current_user, search_path};
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_machine::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
 
 /// Make the machine ready for a separately installed AI-Optimizer, and report
 ///
@@ -324,7 +324,7 @@ fn save(args: &Args, plan: &Plan, seen: &Seen, checks: Vec<Check>) -> Result<Ver
         output::print(&text)?;
     }
     saved?;
-    Ok(verdict(well))
+    Ok(Verdict::of(well))
 }
 
 fn installed(glove: &Glove) -> Check {
@@ -550,10 +550,10 @@ fn check_writer(plan: &Plan) -> Result<()> {
             "{} is the system's, and this runs as user id {uid}: run it as root",
             plan.data_root.display()
         ),
-        (Scope::User, Some(owner)) if current_user().is_some_and(|user| user != *owner) => bail!(
+        (Scope::User, Some(owner)) if users::current().is_some_and(|user| user != *owner) => bail!(
             "{} is {owner}'s, and this runs as {}: run it as {owner}",
             plan.data_root.display(),
-            current_user().unwrap_or_default()
+            users::current().unwrap_or_default()
         ),
         (Scope::User, None) if uid == 0 => bail!(
             "{} is a user's, and this runs as root: run it as that user",
@@ -575,7 +575,7 @@ fn runtimes() -> Runtimes {
     if let Some(home) = users::folder("HOME") {
         folders.extend([".nix-profile/bin", ".local/state/nix/profile/bin"].map(|f| home.join(f)));
     }
-    if let Some(user) = current_user() {
+    if let Some(user) = users::current() {
         folders.push(Path::new("/etc/profiles/per-user").join(user).join("bin"));
     }
     // A folder with a colon in its name can't be in it.
@@ -602,14 +602,6 @@ fn is_well(checks: &[Check]) -> bool {
     checks.iter().all(|check| check.finding != Finding::NotOk)
 }
 
-fn verdict(well: bool) -> Verdict {
-    if well {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    }
-}
-
 /// Prints the checks; whether they are well is the exit code.
 fn tell(args: &Args, checks: &[Check], more: serde_json::Value) -> Result<Verdict> {
     let well = is_well(checks);
@@ -623,7 +615,7 @@ fn tell(args: &Args, checks: &[Check], more: serde_json::Value) -> Result<Verdic
     } else {
         output::print(&lines(checks))?;
     }
-    Ok(verdict(well))
+    Ok(Verdict::of(well))
 }
 
 fn lines(checks: &[Check]) -> String {

@@ -10,9 +10,10 @@ use aistack_provision::images::{ArchiveError, Checked};
 use aistack_schema::{Image, Service};
 use anyhow::Result;
 
-use super::output::parse_seconds;
-use super::select::{self, Loaded, search_path};
 use crate::cli::Verdict;
+use aistack_machine::command::search_path;
+use aistack_machine::output::parse_seconds;
+use aistack_schema::Loaded;
 
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -48,7 +49,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Verdict> {
-    let loaded = select::load(&args.stack)?;
+    let loaded = Loaded::read(&args.stack)?;
     loaded.check_owner()?;
     let service = loaded.service(&args.service)?;
     let podman = Podman::new(search_path().as_deref())?;

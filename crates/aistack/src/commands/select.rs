@@ -1,14 +1,12 @@
 //! Which stacks and which of their services a command is about.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use aistack_machine::command::below;
-use aistack_machine::systemd::Systemctl;
 use aistack_machine::users;
-use aistack_schema::{LoadError, Scope, Service, Stack, default_path};
-use anyhow::{Context, Result, bail};
+use aistack_schema::{LoadError, Loaded, Scope, Service, Stack, default_path, list};
+use anyhow::{Result, bail};
 
 /// Stacks by file or by scope.
 #[derive(Debug, clap::Args)]
@@ -44,15 +42,6 @@ pub struct Selection {
     pub root: PathBuf,
 }
 
-/// A stack and the file that it came from.
-#[derive(Debug)]
-pub struct Loaded {
-    /// The file.
-    pub path: PathBuf,
-    /// What it says.
-    pub stack: Stack,
-}
-
 impl Selection {
     /// The stacks, and an error when there are none.
     pub fn load(&self) -> Result<Vec<Loaded>> {
@@ -78,7 +67,7 @@ impl Selection {
             let stacks = self
                 .files
                 .iter()
-                .map(|path| load(path))
+                .map(|path| Ok(Loaded::read(path)?))
                 .collect::<Result<_>>()?;
             return Ok((stacks, self.files.clone()));
         }
@@ -134,26 +123,15 @@ impl Selection {
         &self,
         stack: &'a Stack,
     ) -> impl Iterator<Item = (&'a String, &'a Service)> {
-        stack
-            .services
-            .iter()
-            .filter(|(name, _)| self.names.is_empty() || self.names.contains(name))
+        stack.chosen(&self.names)
     }
-}
-
-/// Reads one stack.json.
-pub fn load(path: &Path) -> Result<Loaded> {
-    Ok(Loaded {
-        path: path.to_owned(),
-        stack: Stack::load(path)?,
-    })
 }
 
 /// The file that was named, or else the one stack here that `fits`; `what` says
 /// in a message what that is: "declares …".
 pub fn one(file: Option<&Path>, fits: impl Fn(&Stack) -> bool, what: &str) -> Result<Loaded> {
     if let Some(file) = file {
-        return load(file);
+        return Ok(Loaded::read(file)?);
     }
     let selection = Selection {
         names: Vec::new(),
@@ -180,73 +158,4 @@ pub fn one(file: Option<&Path>, fits: impl Fn(&Stack) -> bool, what: &str) -> Re
                 .join(" and ")
         ),
     }
-}
-
-fn list<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
-    let names: Vec<&str> = names.into_iter().collect();
-    if names.is_empty() {
-        "none, since the stack has no services".to_owned()
-    } else {
-        names.join(", ")
-    }
-}
-
-impl Loaded {
-    /// The service of that name.
-    pub fn service(&self, name: &str) -> Result<&Service> {
-        self.stack.services.get(name).with_context(|| {
-            format!(
-                "{} has no service {name}: known are {}",
-                self.path.display(),
-                list(self.stack.services.keys().map(String::as_str))
-            )
-        })
-    }
-
-    /// Refuses a user's stack for anybody but that user, whose systemd and
-    /// podman can't be reached by others.
-    pub fn check_owner(&self) -> Result<()> {
-        let (Scope::User, Some(owner)) = (self.stack.scope, &self.stack.user) else {
-            return Ok(());
-        };
-        match current_user() {
-            Some(user) if user != *owner => bail!(
-                "{} is {owner}'s stack, and this runs as {user}: run it as {owner} \
-                 (`systemd-run --user --machine={owner}@ --pipe --wait aistack …`)",
-                self.path.display()
-            ),
-            _ => Ok(()),
-        }
-    }
-
-    /// systemctl for the stack's scope.
-    pub fn systemctl(&self) -> Result<Systemctl> {
-        Ok(Systemctl::new(self.stack.scope, search_path().as_deref())?)
-    }
-
-    /// ` --user` in user scope, for commands that messages propose.
-    pub fn user_flag(&self) -> &'static str {
-        user_flag(self.stack.scope)
-    }
-}
-
-/// ` --user` in user scope, for commands that messages propose.
-pub fn user_flag(scope: Scope) -> &'static str {
-    match scope {
-        Scope::System => "",
-        Scope::User => " --user",
-    }
-}
-
-/// The name of the user who runs this; none where neither `/etc/passwd` nor the
-/// environment tells.
-pub fn current_user() -> Option<String> {
-    users::name_of(Path::new("/"), users::effective_uid())
-        .or_else(|| std::env::var("USER").ok())
-        .filter(|name| !name.is_empty())
-}
-
-/// `PATH`.
-pub fn search_path() -> Option<OsString> {
-    std::env::var_os("PATH")
 }

@@ -9,9 +9,10 @@ use aistack_schema::{Image, Port, Protocol, Scope, Service};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
-use super::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, span};
-use super::select::{Loaded, Selection};
+use super::select::Selection;
 use crate::cli::Verdict;
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, span};
+use aistack_schema::Loaded;
 
 /// Show the units of the declared services, of the system and of the user
 #[derive(Debug, clap::Args)]
@@ -96,11 +97,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
         .iter()
         .flat_map(|stack| &stack.services)
         .all(|service| service.active);
-    Ok(if all_active {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    })
+    Ok(Verdict::of(all_active))
 }
 
 fn ask<'a>(loaded: &'a Loaded, selection: &Selection) -> Result<StackReport<'a>> {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::Verdict;
-use crate::commands::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
+use aistack_machine::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
 
 /// Find ports that a tree of Nix files claims twice, without evaluating it
 ///
@@ -77,11 +77,7 @@ pub fn run(args: &Args) -> Result<Verdict> {
     if args.sarif || !args.json {
         say_problems(&args.dir, &report.problems);
     }
-    Ok(if report.duplicates.is_empty() {
-        Verdict::AsDeclared
-    } else {
-        Verdict::Differs
-    })
+    Ok(Verdict::of(report.duplicates.is_empty()))
 }
 
 fn place(dir: &Path, file: &Path, line: Option<usize>, column: Option<usize>) -> String {

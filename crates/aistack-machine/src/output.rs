@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Context, Result};
 use serde::Serialize;
 
 /// As it should be.
@@ -19,44 +18,55 @@ pub const FAINT: Style = Style::new().dimmed();
 /// Prints text; colours are dropped unless standard output is a terminal and
 /// `NO_COLOR` is unset. A reader that has gone (`| head`) is no error. Of what others
 /// wrote nothing that a terminal acts on is printed.
-pub fn print(text: &str) -> Result<()> {
-    write(&aistack_machine::text::coloured(text))
+///
+/// # Errors
+/// When the output can't be written.
+pub fn print(text: &str) -> io::Result<()> {
+    write(&crate::text::coloured(text))
 }
 
-fn write(text: &str) -> Result<()> {
+fn write(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("the output could not be written")
+            let what = format!("the output could not be written: {error}");
+            Err(io::Error::new(error.kind(), what))
         }
         _ => Ok(()),
     }
 }
 
-/// One or more lines for standard output: what `println!` is in this program. Colours are
-/// not for these. A reader that has gone is no error.
+/// One or more lines for standard output. Colours are not for these. A reader that has gone is no error.
 pub fn say(text: &str) {
-    drop(writeln!(
-        io::stdout(),
-        "{}",
-        aistack_machine::text::block(text)
-    ));
+    drop(writeln!(io::stdout(), "{}", crate::text::block(text)));
 }
 
-/// The same for standard error: what `eprintln!` is in this program.
+/// The same for standard error.
 pub fn complain(text: &str) {
-    drop(writeln!(
-        io::stderr(),
-        "{}",
-        aistack_machine::text::block(text)
-    ));
+    drop(writeln!(io::stderr(), "{}", crate::text::block(text)));
+}
+
+/// Prints a line, of which a terminal shows every character and acts on none.
+#[macro_export]
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::say(&format!($($text)*)) };
+}
+
+/// The same on standard error.
+#[macro_export]
+macro_rules! complain {
+    ($($text:tt)*) => { $crate::output::complain(&format!($($text)*)) };
 }
 
 /// Prints a value as JSON, indented.
-pub fn print_json(value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_string_pretty(value).context("the output is not JSON")?;
+///
+/// # Errors
+/// When the output can't be written.
+pub fn print_json(value: &impl Serialize) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(value)
+        .map_err(|error| io::Error::other(format!("the output is not JSON: {error}")))?;
     text.push('\n');
-    write(&aistack_machine::text::json(&text))
+    write(&crate::text::json(&text))
 }
 
 /// One field of a table.
@@ -68,20 +78,23 @@ pub struct Cell {
 
 impl Cell {
     /// Plain text.
+    #[must_use]
     pub fn plain(text: impl Into<String>) -> Self {
         Self::styled(text, Style::new())
     }
 
     /// Text in a style.
+    #[must_use]
     pub fn styled(text: impl Into<String>, style: Style) -> Self {
         Self {
-            text: aistack_machine::text::field(&text.into()),
+            text: crate::text::field(&text.into()),
             style,
         }
     }
 }
 
 /// Rows as lines with aligned columns, two spaces apart, none at the end.
+#[must_use]
 pub fn table(rows: &[Vec<Cell>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
     let widths: Vec<usize> = (0..columns)
@@ -110,6 +123,7 @@ pub fn table(rows: &[Vec<Cell>]) -> Vec<String> {
 }
 
 /// Text in a style.
+#[must_use]
 pub fn paint(text: &str, style: Style) -> String {
     if style.is_plain() || text.is_empty() {
         text.to_owned()
@@ -119,6 +133,7 @@ pub fn paint(text: &str, style: Style) -> String {
 }
 
 /// A duration in its two largest units: `3 d 4 h`, `12 s`.
+#[must_use]
 pub fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -141,6 +156,9 @@ pub fn span(duration: Duration) -> String {
 }
 
 /// Seconds of a command line as a duration: positive, at most an hour.
+///
+/// # Errors
+/// When it is no such number.
 pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     text.parse::<f64>()
         .ok()

@@ -13,17 +13,18 @@ use aistack_provision::postgres::{Passwords, Seen, Server};
 use aistack_provision::qdrant::{Found as Held, declared};
 use aistack_schema::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
 
-use super::{Found, Kind};
-use crate::commands::{setup, stores};
+use aistack_provision::{setup, stores};
+
+use crate::finding::{Found, Kind};
 
 /// Proves that an address is the service's container now.
 type Prove<'a> = &'a (dyn Fn(SocketAddr) -> Result<(), String> + Sync);
 
 /// One line: its kind, what was looked at, what was found.
-pub type Line = (Kind, String, Found);
+pub(super) type Line = (Kind, String, Found);
 
 /// The lines of a service; each connection and request may take `limit`.
-pub fn examine(
+pub(super) fn examine(
     root: &Path,
     systemctl: Result<&Systemctl, &str>,
     name: &str,

@@ -3,16 +3,17 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use crate::postgres::Passwords;
 use aistack_machine::command::below;
 use aistack_machine::contained;
 use aistack_machine::secret::{self, SecretError};
 use aistack_machine::sqlite::SqliteError;
 use aistack_machine::systemd::Systemctl;
-use aistack_provision::postgres::Passwords;
 use aistack_schema::{Integrity, Postgres, Service};
 
 /// Where a program of the host reaches the port of that name. `Stack::problems` has
 /// seen that there is one.
+#[must_use]
 pub fn address(service: &Service, port: &str) -> Option<SocketAddr> {
     service.port(port).map(aistack_schema::Port::reachable)
 }
@@ -30,7 +31,7 @@ pub fn prove(
 ) -> Result<(), String> {
     let systemctl = systemctl.map_err(str::to_owned)?;
     contained::prove(root, systemctl, &service.unit, address)
-        .map_err(|error| aistack_machine::text::error(&anyhow::Error::new(error)))
+        .map_err(|error| aistack_machine::text::chain(&error))
 }
 
 /// The passwords of what is declared, from their files below `root`.
@@ -73,6 +74,7 @@ pub fn superuser_password(
 }
 
 /// What to do about a database file that looks emptied.
+#[must_use]
 pub fn emptied_hint(entry: &Integrity, error: &SqliteError) -> Option<String> {
     match error {
         SqliteError::Empty { path }
