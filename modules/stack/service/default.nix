@@ -25,6 +25,9 @@ lib.types.submoduleWith {
   modules = [
     ./options.nix
     ./definition.nix
-    (import ./defaults.nix { inherit lib; } module)
+    (import ./defaults.nix {
+      inherit lib;
+      label = "the module of services.aiStack.${name}";
+    } module)
   ];
 }

@@ -1,7 +1,8 @@
 # Makes everything that a service's module sets a default, so that a user overrides each
 # value by setting it, without mkForce. A module that another one imports (a kind of service
 # that several share) yields to the one that imports it.
-{ lib }:
+# `label` stands for a module that is no file, in messages.
+{ lib, label }:
 let
   inherit (lib) isFunction mapAttrs mkOverride;
 
@@ -61,7 +62,7 @@ let
     if builtins.isPath module || builtins.isString module then
       wrapped priority module (import module)
     else
-      wrapped priority null module;
+      wrapped priority label module;
 
   wrapped =
     priority: file: module:
@@ -80,10 +81,10 @@ let
       stray = builtins.attrNames (removeAttrs module reserved);
     in
     if (module ? config || module ? options) && stray != [ ] then
-      throw "the service module ${toString file} sets ${lib.concatStringsSep ", " stray} beside `options`: move these into `config = { … };`"
+      throw "${toString file} sets ${lib.concatStringsSep ", " stray} beside `options`: move these into `config = { … };`"
     else
-      lib.optionalAttrs (file != null) { _file = toString file; }
-      // {
+      {
+        _file = toString file;
         imports = map (wrap (priority + 10)) (module.imports or [ ]);
         options = module.options or { };
         config =
