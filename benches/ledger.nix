@@ -2,7 +2,7 @@
 # another's way -> the number of conflicts that the ledger finds (0).
 { lib }:
 let
-  util = import ../modules/stack/util.nix { inherit lib; };
+  util = import ../lib { inherit lib; };
   ledger = import ../modules/stack/ledger.nix { inherit lib util; };
   base = i: {
     owner = "services.aiStack.s${toString i} (system)";

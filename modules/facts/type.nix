@@ -9,7 +9,7 @@ let
   # The version of the format that these modules read.
   schema = 1;
 
-  inherit (import ../stack/util.nix { inherit lib; }) backends;
+  inherit (import ../../lib { inherit lib; }) backends;
 
   field =
     type: default: description:

@@ -18,7 +18,7 @@ let
     ;
 
   cfg = config.services.aiStack;
-  util = import ../stack/util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   # tmpfiles.d(5): fields may be in quotes, and have specifiers.
   word = path: util.systemd.word (util.systemd.path path);
   manifestFile = "aistack/stack.json";

@@ -19,7 +19,7 @@ let
     ;
 
   cfg = config.services.aiStack;
-  util = import ../stack/util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   manifestPath = "aistack/stack.json";
 
   # Home Manager as a module of this system: its users' stacks share our ports.

@@ -17,7 +17,7 @@ let
     types
     ;
 
-  util = import ../stack/util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   facts = import ../facts/type.nix { inherit lib; };
   cfg = config.services.aiOptimizerPrep;
   stack = config.services.aiStack;
@@ -148,7 +148,7 @@ in
         ExecStart = "-${stack.package}/bin/aistack prep --file ${lib.escapeShellArg cfg.manifestPath}";
         TimeoutStartSec = 120;
       };
-      Install.WantedBy = [ util.bootTarget.${stack.scope} ];
+      Install.WantedBy = [ util.systemd.bootTarget.${stack.scope} ];
     };
 
     assertions = [

@@ -24,7 +24,7 @@ let
 
   cfg = config.services.aiStack;
 
-  util = import ./util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   gpu = import ./gpu.nix { inherit lib; };
   ledger = import ./ledger.nix { inherit lib util; };
   claims = import ./claims.nix { inherit lib; };

@@ -12,7 +12,7 @@ let
     ;
 
   cfg = config.services.aiStack;
-  util = import ./util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
 
   absolutePath = types.strMatching "/.*" // {
     description = "absolute path";

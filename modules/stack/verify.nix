@@ -16,7 +16,7 @@ let
     types
     ;
 
-  util = import ./util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   cfg = config.services.aiStack;
   rootless = cfg.scope == "user";
 
@@ -155,7 +155,7 @@ in
           # In double quotes: single ones are around a path that has a space.
           ExecStart = "/bin/sh -c \"${applied} && ${quick}${lib.optionalString cfg.verify.rollback " && rm -f ${mark}"}\"";
         };
-        Install.WantedBy = [ util.bootTarget.${cfg.scope} ];
+        Install.WantedBy = [ util.systemd.bootTarget.${cfg.scope} ];
       };
     }
     // optionalAttrs cfg.verify.rollback {

@@ -8,7 +8,7 @@ let
     hasInfix
     ;
 
-  util = import ../../modules/stack/util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   ledger = import ../../modules/stack/ledger.nix { inherit lib util; };
 
   # The core alone, without NixOS around it: quick, and enough for whatever the core

@@ -14,7 +14,7 @@
   equal,
 }:
 let
-  util = import ../../modules/stack/util.nix { inherit lib; };
+  util = import ../../lib { inherit lib; };
   file =
     module: name: target:
     (on module).services.aiStack.resolved.services.${name}.configTexts.${target};

@@ -1,7 +1,7 @@
 //! Whether two addresses on one port are in each other's way, and whether what listens
 //! is what was declared: the one rule for every command.
 //!
-//! The ledger of the Nix modules (`modules/stack/util.nix`) has the same rule for what is
+//! The ledger of the Nix modules (`lib/addresses.nix`) has the same rule for what is
 //! declared; `tests/fixtures/addresses.json` holds the cases that both are tested with.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

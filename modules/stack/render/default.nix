@@ -16,7 +16,7 @@ let
     ;
 
   cfg = config.services.aiStack;
-  util = import ../util.nix { inherit lib; };
+  util = import ../../../lib { inherit lib; };
 
   rootless = cfg.scope == "user";
   tool = "${cfg.package}/bin/aistack";
@@ -293,7 +293,7 @@ in
               Restart = "on-failure";
               RestartSec = 60;
             };
-            Install.WantedBy = [ util.bootTarget.${cfg.scope} ];
+            Install.WantedBy = [ util.systemd.bootTarget.${cfg.scope} ];
           };
         };
     };

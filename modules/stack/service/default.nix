@@ -19,7 +19,7 @@ lib.types.submoduleWith {
   shorthandOnlyDefinesConfig = true;
   specialArgs = {
     stack = interface;
-    util = import ../util.nix { inherit lib; };
+    util = import ../../../lib { inherit lib; };
     option = "services.aiStack.${name}";
   };
   modules = [
