@@ -39,6 +39,10 @@ const ARM_FEATURES: [&str; 8] = [
     "asimd", "asimddp", "asimdhp", "bf16", "i8mm", "sme", "sve", "sve2",
 ];
 
+/// All of them, for the schema of the facts.
+#[cfg(feature = "schema")]
+pub(crate) const FEATURES: [&[&str]; 2] = [&X86_FEATURES, &ARM_FEATURES];
+
 /// Highest number of a processor that is believed; the kernel's own limit is 8192.
 const MAX_CPU: u32 = 65_535;
 

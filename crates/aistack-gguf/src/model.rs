@@ -25,20 +25,24 @@ const MAX_PARTS: u64 = 99_999;
 
 /// What decides over the memory that a model needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ModelShape {
     /// Always [`SCHEMA`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub schema: u32,
     /// What the model calls itself.
     pub name: Option<String>,
     /// llama.cpp's name of its architecture.
     pub architecture: String,
     /// Files that it is split into.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub files: u64,
     /// All tensors, in MiB, rounded up.
     #[serde(rename = "weightsMiB")]
     pub weights_mib: u64,
     /// Layers, without those that only predict further tokens.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub layers: u64,
     /// Values that a token adds to the cache of keys, over all layers with full attention.
     pub kv_elements_per_token_k: u64,
@@ -49,6 +53,7 @@ pub struct ModelShape {
     /// State of recurrent layers, in bytes for each slot.
     pub recurrent_bytes_per_slot: u64,
     /// Width of the stream between layers.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub embedding_length: u64,
     /// Width within a layer's feed-forward part; of a mixture, that of all experts that
     /// one token uses.
@@ -64,6 +69,7 @@ pub struct ModelShape {
     /// Tokens in the vocabulary.
     pub vocab_size: u64,
     /// Tokens that the model was trained to see.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub context_length: u64,
     /// Where the shape is an upper bound, and why.
     pub notes: Vec<String>,
@@ -71,9 +77,11 @@ pub struct ModelShape {
 
 /// Layers that see only the last tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SlidingWindow {
     /// How many tokens they see.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub tokens: u64,
     /// Values that a token adds to these layers' cache of keys.
     pub kv_elements_per_token_k: u64,

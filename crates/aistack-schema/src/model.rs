@@ -25,9 +25,11 @@ where
 
 /// What one scope of one host declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Stack {
     /// Number of the format, [`SCHEMA`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub schema: u64,
     /// Host name; empty where it is not known (a home used on any machine).
     pub host: String,
@@ -49,16 +51,20 @@ pub struct Stack {
     pub services: BTreeMap<String, Service>,
     /// The model files that are fetched, by name.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(extend("propertyNames" = { "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]*$" })))]
     pub models: BTreeMap<String, Model>,
 }
 
 /// A model file that is fetched to a path of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Model {
     /// Where it is fetched from: `https://…`, or `http://…`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^https?://[^/?#]")))]
     pub url: String,
     /// SHA-256 of the whole file: 64 lower-case hexadecimal digits.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-9a-f]{64}$")))]
     pub sha256: String,
     /// Its size in MiB, where it was declared.
     #[serde(rename = "sizeMiB", deserialize_with = "nullable")]
@@ -76,6 +82,7 @@ pub struct Model {
 
 /// One service: its units, its image, and what it claims of the host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Service {
     /// What it is, in a few words.
@@ -105,6 +112,7 @@ pub struct Service {
     pub files: Vec<RequiredPath>,
     /// Commands to run inside the container each time it has become healthy.
     #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1))))]
     pub setup: Vec<Vec<String>>,
     /// Services without which this one cannot run.
     pub needs: Vec<String>,
@@ -136,11 +144,14 @@ pub struct Service {
 
 /// A range of user and group ids of the host. Id 0 in the container is the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ids {
     /// The first id.
+    #[cfg_attr(feature = "schema", schemars(range(min = 65536)))]
     pub start: u32,
     /// How many.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub size: u32,
 }
 
@@ -154,9 +165,11 @@ impl Service {
 
 /// An `OpenAI`-compatible endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Engine {
     /// `http://HOST:PORT/v1`, without a slash at its end.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^http://")))]
     pub url: String,
     /// Of two engines the one with the smaller rank serves clients better.
     pub rank: u16,
@@ -166,11 +179,13 @@ pub struct Engine {
         rename = "apiKeySource",
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub api_key_source: Option<PathBuf>,
 }
 
 /// A container image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Image {
     /// What podman is given.
@@ -182,6 +197,10 @@ pub struct Image {
     pub tag: Option<String>,
     /// `sha256:` and 64 hexadecimal digits.
     #[serde(deserialize_with = "nullable")]
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^sha256:[0-9a-f]{64}$"))
+    )]
     pub digest: Option<String>,
     /// Absolute path of an archive to load instead of a pull.
     #[serde(deserialize_with = "nullable")]
@@ -192,11 +211,13 @@ pub struct Image {
         default,
         skip_serializing_if = "Option::is_none"
     )]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-9a-f]{64}$")))]
     pub archive_sha256: Option<String>,
 }
 
 /// A port of the host that leads to a port of the container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Port {
     /// Name within the service.
@@ -230,6 +251,7 @@ impl Port {
 
 /// How to ask a service whether it is well; exactly one kind a service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Probe {
     /// Well when a GET is answered with a 2xx status.
@@ -244,6 +266,7 @@ pub enum Probe {
 
 /// Where to send a GET.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HttpProbe {
     /// `http://…`; TLS is not spoken.
@@ -252,6 +275,7 @@ pub struct HttpProbe {
 
 /// Where to connect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SocketProbe {
     /// Address of the host.
@@ -270,6 +294,7 @@ impl SocketProbe {
 
 /// A directory of the host that holds a service's data.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct DataDirectory {
     /// Name within the service.
@@ -289,6 +314,7 @@ pub struct DataDirectory {
 
 /// Numeric owner of a directory on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Owner {
     /// User id.
@@ -299,7 +325,14 @@ pub struct Owner {
 
 /// Permission bits, written as four octal digits that begin with 0 (`0750`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mode(pub u32);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Mode(
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", regex(pattern = r"^0[0-7]{3}$"))
+    )]
+    pub u32,
+);
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -333,6 +366,7 @@ impl<'de> Deserialize<'de> for Mode {
 
 /// A secret, by the path of the file that holds its value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
     /// Name of the podman secret.
@@ -347,6 +381,7 @@ pub struct Secret {
 
 /// A file or folder that must exist before the container starts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RequiredPath {
     /// Absolute path.
@@ -360,6 +395,7 @@ pub struct RequiredPath {
 
 /// What a service computes on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// The programming interface.
@@ -370,6 +406,7 @@ pub struct Gpu {
 
 /// Where a service can be scraped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
     /// `http://…`
@@ -378,6 +415,7 @@ pub struct Metrics {
 
 /// What a `PostgreSQL` server is to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Postgres {
     /// Name of the service's port that the server is reached at.
@@ -401,6 +439,7 @@ pub struct Postgres {
 
 /// A user of a `PostgreSQL` server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct PostgresRole {
     /// Its name.
@@ -413,6 +452,7 @@ pub struct PostgresRole {
 
 /// A database of a `PostgreSQL` server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PostgresDatabase {
     /// Its name.
@@ -430,6 +470,7 @@ pub struct PostgresDatabase {
 
 /// What a qdrant is to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Qdrant {
     /// Name of the service's port that its HTTP interface is reached at.
@@ -443,11 +484,13 @@ pub struct Qdrant {
 
 /// A collection of vectors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Collection {
     /// Its name.
     pub name: String,
     /// Numbers in a vector, at most [`Collection::MOST`].
+    #[cfg_attr(feature = "schema", schemars(range(max = 65536)))]
     pub size: NonZeroU32,
     /// How two vectors are compared.
     pub distance: Distance,
@@ -462,6 +505,7 @@ impl Collection {
 
 /// How two vectors are compared, in qdrant's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Distance {
     /// By their angle.
     Cosine,
@@ -494,6 +538,7 @@ impl fmt::Display for Distance {
 
 /// A file that must not be found emptied.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Integrity {
     /// What kind of file it is.
@@ -506,6 +551,7 @@ pub struct Integrity {
 
 /// A kind of file whose emptiness can be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum IntegrityKind {
     /// An `SQLite` database.

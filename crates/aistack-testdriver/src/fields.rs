@@ -24,6 +24,11 @@ pub trait Rules {
 /// A table that follows its [`Rules`]. serde would also take a list of the values for a
 /// struct; the format does not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(transparent)
+)]
 pub struct Checked<T>(pub T);
 
 impl<T> Deref for Checked<T> {
@@ -76,7 +81,14 @@ pub(crate) fn refused<E: de::Error>(found: de::Unexpected<'_>, expected: &str) -
 
 /// One line of text, not empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line(pub String);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Line(
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^[^\u0000-\u001f\u007f-\u009f]+$"))
+    )]
+    pub String,
+);
 
 impl Deref for Line {
     type Target = str;
@@ -163,7 +175,14 @@ where
 
 /// A number of seconds above 0, up to 3600.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Seconds(pub Duration);
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
+pub struct Seconds(
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "f64", range(min = 0.001, max = 3600))
+    )]
+    pub Duration,
+);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -178,12 +197,14 @@ impl<'de> Deserialize<'de> for Seconds {
 
 /// How a step is tried again until its time is up, with growing pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct Retry {
     /// The first pause [default: 0.25 s].
     pub every: Seconds,
     /// The factor from one pause to the next, 1 to 10 [default: 1.5].
     #[serde(deserialize_with = "factor")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10)))]
     pub factor: f64,
     /// The longest pause [default: 5 s].
     pub longest: Seconds,
@@ -223,6 +244,7 @@ fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 /// One service, or each one of the stack.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub struct Services {
     /// The service [default: each one of the stack].
     #[serde(default, deserialize_with = "present")]
@@ -232,9 +254,11 @@ pub struct Services {
 /// A unit by its name, or that of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("oneOf" = [{ "required": ["unit"] }, { "required": ["service"] }])))]
 pub struct UnitOf {
     /// Name of the unit.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[^-]")))]
     pub unit: Option<Line>,
     /// The service whose unit it is.
     #[serde(default, deserialize_with = "present")]
@@ -256,6 +280,7 @@ impl Rules for UnitOf {
 /// A port by number, or by a service's name for it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::port))]
 pub struct PortOf {
     /// Address of the host [default: 127.0.0.1].
     #[serde(default, deserialize_with = "present")]

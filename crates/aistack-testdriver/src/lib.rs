@@ -17,6 +17,8 @@ pub mod report;
 pub mod request;
 pub mod run;
 pub mod scenario;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod states;
 pub mod steps;
 pub mod values;

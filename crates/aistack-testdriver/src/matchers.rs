@@ -13,6 +13,7 @@ pub(crate) const EXCERPT: usize = 160;
 /// What a text must be like; everything that is given must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("minProperties" = 1)))]
 pub struct Text {
     /// It is this, without the white space around it.
     #[serde(default, deserialize_with = "present")]
@@ -66,6 +67,7 @@ impl Text {
 
 /// The value at a place of a JSON document. Without a matcher: that there is one.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct JsonMatch {
     /// The place: `$.result.collections[0].name`.

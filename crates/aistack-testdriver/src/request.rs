@@ -10,6 +10,7 @@ use crate::machine::{MAX_BYTES, StepResult, failed};
 /// Method of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub enum Method {
     /// Reads.
     #[default]

@@ -73,10 +73,12 @@ pub enum ScenarioError {
 
 /// Steps in groups, one group after the other.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Scenario {
     /// Number of the format, [`SCHEMA`].
     #[serde(deserialize_with = "schema")]
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub schema: u64,
     /// Its name.
     pub name: Line,
@@ -88,6 +90,7 @@ pub struct Scenario {
     pub requires: Vec<String>,
     /// Groups of steps.
     #[serde(deserialize_with = "some")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub groups: Vec<Group>,
 }
 
@@ -100,6 +103,7 @@ fn schema<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 
 /// Steps that run one after the other, or at the same time.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Group {
     /// Its name.
@@ -116,6 +120,7 @@ pub struct Group {
     pub limit: Option<Seconds>,
     /// The steps.
     #[serde(deserialize_with = "some")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub steps: Vec<Step>,
 }
 
@@ -130,6 +135,11 @@ pub struct Step {
 
 /// The fields that every step may have beside its action.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(inline, deny_unknown_fields, default)
+)]
 pub struct Common {
     /// Its name [default: what the action says].
     pub name: Option<Line>,
@@ -142,6 +152,7 @@ pub struct Common {
     /// Whether the author says that an `exec` or `http` that could change something does not.
     pub harmless: bool,
     /// Steps that run at the scenario's end, whatever happened, once this one began.
+    #[cfg_attr(feature = "schema", schemars(extend("items" = { "$ref": "#/$defs/Step", "properties": { "cleanup": { "maxItems": 0 } } })))]
     pub cleanup: Vec<Step>,
 }
 

@@ -174,7 +174,7 @@ fn the_sample_has_every_step_and_follows_schema_and_types() {
             "{action}"
         );
     }
-    let properties = &document_of_the_schema()["$defs"]["step"]["properties"];
+    let properties = &document_of_the_schema()["$defs"]["Step"]["properties"];
     let known: Vec<&str> = properties
         .as_object()
         .unwrap()

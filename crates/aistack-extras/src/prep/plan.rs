@@ -78,21 +78,26 @@ pub enum PlanError {
 
 /// A reserved port.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Port {
     /// The host port.
     pub port: NonZeroU16,
     /// The option that says so.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub option: String,
 }
 
 /// A card of the declared facts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Gpu {
     /// PCI address.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub slot: String,
     /// Whose card it is: `nvidia`, `amd`, `intel`, …
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub vendor: String,
     /// Its own memory in MiB; none: not known, or it has none.
     #[serde(rename = "vramMiB")]
@@ -101,23 +106,34 @@ pub struct Gpu {
 
 /// What is declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Plan {
     /// Always [`SCHEMA`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub schema: u64,
     /// Whose folders they are.
     pub scope: Scope,
     /// Their owner in user scope; none: whoever runs this.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub user: Option<String>,
     /// Folder of the data.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub data_root: PathBuf,
     /// Folder of the configuration.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub config_root: PathBuf,
     /// Where the checkout is expected.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub expected_location: PathBuf,
     /// Where the report is written.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub status_file: PathBuf,
     /// The containers' network.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(regex(pattern = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"))
+    )]
     pub network_name: String,
     /// The reserved ports, by name.
     pub ports: BTreeMap<String, Port>,

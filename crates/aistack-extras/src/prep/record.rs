@@ -16,18 +16,32 @@ const MAX_BYTES: u64 = 1024 * 1024;
 /// What was found, and when.
 #[allow(clippy::struct_excessive_bools, reason = "the fields that others read")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Always [`SCHEMA`].
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub schema: u64,
     /// Whether the folders are there and nothing that was looked at was wrong.
     pub prepared: bool,
     /// When that was, as ISO 8601 in UTC.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "String",
+            regex(
+                pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?Z$"
+            )
+        )
+    )]
     pub prepared_at: jiff::Timestamp,
     /// Folder of the data.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub data_root: PathBuf,
     /// Folder of the configuration.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub config_root: PathBuf,
     /// Where the checkout is expected.
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     pub expected_location: PathBuf,
     /// Whether docker works.
     pub docker_available: bool,

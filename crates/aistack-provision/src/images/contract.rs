@@ -17,18 +17,23 @@ const SCHEMA: u64 = 1;
 
 /// Where a fact was read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Address of the repository.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^https://")))]
     pub repository: String,
     /// Tag or commit that was read.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub version: String,
     /// File in it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub path: String,
 }
 
 /// The user that the image runs as.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// As the image's configuration says it; empty: root.
@@ -41,6 +46,7 @@ pub struct User {
 
 /// A folder of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Folder {
     /// Owner.
@@ -48,28 +54,35 @@ pub struct Folder {
     /// Group.
     pub gid: u32,
     /// Mode bits, octal.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^[0-7]{4}$")))]
     pub mode: String,
 }
 
 /// A variable, and what its value must match.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Match {
     /// Name of the variable.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub name: String,
     /// Regular expression for the whole value.
     #[serde(rename = "match")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub pattern: String,
 }
 
 /// Files of the image that a mount over a folder above them would hide.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Kept {
     /// What they are, and what happens without them.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub what: String,
     /// A variable that makes the program look elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub moved_by: Option<String>,
     /// A setting with which they are not needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,6 +91,7 @@ pub struct Kept {
 
 /// How the image's first process takes SIGTERM.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sigterm {
     /// As process 1.
@@ -85,11 +99,13 @@ pub struct Sigterm {
     /// Status that it ends with.
     pub exit: Option<i32>,
     /// Why.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub note: String,
 }
 
 /// How process 1 takes SIGTERM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Pid1 {
     /// It stops.
@@ -104,61 +120,76 @@ pub enum Pid1 {
 
 /// A variable that the program needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Required {
     /// Its name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub name: String,
     /// Only where this variable is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub when: Option<String>,
     /// From this version on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub since: Option<String>,
     /// Not where this argument is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub unless_argument: Option<String>,
     /// What happens without it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub why: String,
 }
 
 /// Variables that the program needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Requires {
     /// Each of them.
-    #[serde(default)]
     pub environment: Vec<Required>,
 }
 
 /// Arguments that the program refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefusedArguments {
     /// Regular expression for the whole command, words joined by spaces.
     #[serde(rename = "match")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub pattern: String,
     /// From this version on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub since: Option<String>,
     /// What happens with it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub why: String,
 }
 
 /// A variable that the program refuses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RefusedVariable {
     /// Its name.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub name: String,
     /// Only values that this regular expression matches as a whole.
     #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub pattern: Option<String>,
     /// What happens with it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub why: String,
 }
 
 /// What the program refuses.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Refuses {
     /// Arguments.
@@ -171,37 +202,46 @@ pub struct Refuses {
 
 /// The word that the image's command must begin with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FirstWord {
     /// The word.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub word: String,
     /// What happens without it.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub why: String,
 }
 
 /// The options that the program knows, as far as they were read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Flags {
     /// Whether it ends at an option that it does not know.
     pub refuse_unknown: bool,
     /// Options that it knows.
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = r"^-"))))]
     pub known: Vec<String>,
 }
 
 /// What a health command must ask.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Health {
     /// Regular expression for the whole command.
     #[serde(rename = "match")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub pattern: String,
     /// What happens otherwise.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub why: String,
 }
 
 /// How requests for an unknown model are answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Models {
     /// With an error: a client must name a model that is served.
@@ -212,17 +252,23 @@ pub enum Models {
 
 /// The facts of an image. A field that is null is not known.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Contract {
     /// 1.
+    #[cfg_attr(feature = "schema", schemars(extend("const" = 1)))]
     pub schema: u64,
     /// Registry and repository; null: the image is the user's own.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub image: Option<String>,
     /// Tag that the facts are for.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub version: Option<String>,
     /// Where they were read.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub source: Vec<Source>,
     /// What the image is built on.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     pub base: Option<String>,
     /// Whom it runs as.
     pub user: Option<User>,
@@ -231,26 +277,37 @@ pub struct Contract {
     /// Its command.
     pub cmd: Option<Vec<String>>,
     /// Its working folder; empty: none is set.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^(/.*)?$")))]
     pub workdir: Option<String>,
     /// The signal that asks it to stop.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = r"^SIG[A-Z0-9]+$")))]
     pub stop_signal: String,
     /// Ports that its configuration names, `PORT/PROTOCOL`.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(inner(regex(pattern = r"^[0-9]+/(tcp|udp)$")))
+    )]
     pub exposed: Option<Vec<String>>,
     /// Ports that the program listens on by itself.
+    #[cfg_attr(feature = "schema", schemars(inner(range(min = 1))))]
     pub listens: Vec<u16>,
     /// Whether an option or a variable gives it another port.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub port_by_option: bool,
     /// Volumes that its configuration names.
+    #[cfg_attr(feature = "schema", schemars(inner(regex(pattern = r"^/"))))]
     pub volumes: Option<Vec<String>>,
     /// Variables that it sets.
     pub environment: BTreeMap<String, String>,
     /// Folders whose owner and mode matter.
+    #[cfg_attr(feature = "schema", schemars(extend("propertyNames" = { "pattern": "^/" })))]
     pub folders: BTreeMap<String, Folder>,
     /// Files that a mount must not hide.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(extend("propertyNames" = { "pattern": "^/" })))]
     pub keeps: BTreeMap<String, Kept>,
     /// Programs that a health check or a command may use.
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1)), extend("uniqueItems" = true)))]
     pub programs: Vec<String>,
     /// How its first process takes SIGTERM.
     pub sigterm: Option<Sigterm>,
@@ -259,6 +316,7 @@ pub struct Contract {
     pub execs_command: bool,
     /// Seconds that it may need to stop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1)))]
     pub stop_seconds: Option<u32>,
     /// How its command must begin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -279,6 +337,7 @@ pub struct Contract {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub models: Option<Models>,
     /// What could not be read.
+    #[cfg_attr(feature = "schema", schemars(inner(length(min = 1))))]
     pub unverified: Vec<String>,
 }
 

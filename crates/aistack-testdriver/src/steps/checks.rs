@@ -9,6 +9,7 @@ use crate::plan::{Planned, PlannedParts, Planner};
 
 /// The services whose checks run.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Checks(Services);
 

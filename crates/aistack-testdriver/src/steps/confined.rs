@@ -21,6 +21,7 @@ use crate::plan::{NamedService, Planned, PlannedParts, Planner};
 
 /// The services whose containers are compared.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Confined(Services);
 

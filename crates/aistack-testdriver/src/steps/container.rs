@@ -10,6 +10,7 @@ use crate::plan::{NamedService, Need, Planned, PlannedParts, Planner, UNIT};
 
 /// A container and what must be true of it.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Container {
     /// The service [default: each one of the stack].
@@ -24,6 +25,7 @@ pub struct Container {
 /// step since has killed, stopped, re-created or reset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 enum State {
     /// It runs.
     #[default]

@@ -14,6 +14,7 @@ use crate::plan::{Planned, PlannedParts, Planner};
 
 /// A program and what it must print.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exec {
     /// The service in whose container it runs [default: on the host].
@@ -21,6 +22,7 @@ pub struct Exec {
     service: Option<String>,
     /// Program and arguments; no shell is involved.
     #[serde(deserialize_with = "some")]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
     argv: Vec<String>,
     /// Its standard input [default: nothing].
     #[serde(default, deserialize_with = "present")]

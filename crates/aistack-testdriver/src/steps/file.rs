@@ -15,10 +15,12 @@ use crate::plan::{Planned, PlannedParts, Planner};
 
 /// A file and what must be true of it.
 #[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// Absolute path.
     #[serde(deserialize_with = "absolute")]
+    #[cfg_attr(feature = "schema", schemars(with = "Line", extend("pattern" = r"^(/|\$\{)")))]
     path: PathBuf,
     /// Whether it must exist [default: true].
     #[serde(default = "yes")]

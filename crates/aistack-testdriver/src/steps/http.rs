@@ -15,9 +15,11 @@ use crate::request::{Method, Request};
 /// A request, to a URL or to a service's port, and its answer.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::request))]
 pub struct Http {
     /// `http://…`; TLS is not supported.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^http://")))]
     url: Option<Line>,
     /// The service that is asked.
     #[serde(default, deserialize_with = "present")]
@@ -27,6 +29,7 @@ pub struct Http {
     port: Option<String>,
     /// Path and query [default: /].
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^/")))]
     path: Option<Line>,
     /// Its method [default: GET].
     #[serde(default)]
@@ -44,10 +47,12 @@ pub struct Http {
 
 /// What an HTTP answer must be like.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Expect {
     /// Status [default: any from 200 to 299].
     #[serde(default, deserialize_with = "status")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 599)))]
     status: Option<u16>,
     /// Headers by name, in any case.
     #[serde(default)]

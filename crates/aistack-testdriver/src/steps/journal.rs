@@ -17,9 +17,11 @@ const WAIT: Duration = Duration::from_mins(1);
 /// What a unit must log, or must not.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("anyOf" = [{ "required": ["contains"] }, { "required": ["lacks"] }], "not" = { "required": ["unit", "service"] })))]
 pub struct Journal {
     /// Name of the unit [default: the whole journal].
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[^-]")))]
     unit: Option<Line>,
     /// The service whose unit it is.
     #[serde(default, deserialize_with = "present")]

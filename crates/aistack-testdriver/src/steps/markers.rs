@@ -16,6 +16,7 @@ const KEPT: &str = "kept";
 
 /// The services whose markers are written.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct WriteMarker(Services);
 
@@ -31,6 +32,7 @@ impl Action for WriteMarker {
 
 /// The services whose markers are read.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ReadMarker(Services);
 

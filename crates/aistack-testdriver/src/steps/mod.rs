@@ -62,6 +62,14 @@ macro_rules! steps {
                 other => Err(de::Error::unknown_field(other, KINDS)),
             }
         }
+
+        /// The names of the actions with the schemas of their fields.
+        #[cfg(feature = "schema")]
+        pub(crate) fn schemas(
+            generator: &mut schemars::SchemaGenerator,
+        ) -> Vec<(&'static str, schemars::Schema)> {
+            vec![$($(($name, generator.subschema_for::<$module::$fields>())),+),*]
+        }
     };
 }
 

@@ -8,6 +8,7 @@ use crate::plan::{Planned, PlannedParts, Planner};
 
 /// No fields.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NoFailedUnits {}
 

@@ -14,6 +14,7 @@ use crate::plan::{Planned, PlannedParts, Planner};
 
 /// The port that must be free.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct NothingListens(Checked<PortOf>);
 

@@ -17,6 +17,7 @@ const REFUSED: Duration = Duration::from_secs(1);
 
 /// The services whose ports are compared.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ports {
     /// The service [default: each one of the stack].

@@ -18,6 +18,7 @@ pub(crate) enum Socket {
 
 /// The port that is taken.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct TakePort(Checked<PortOf>);
 
@@ -45,6 +46,7 @@ impl Action for TakePort {
 
 /// The port that is released.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ReleasePort(Checked<PortOf>);
 

@@ -10,6 +10,7 @@ use crate::plan::{NamedService, Planned, PlannedParts, Planner, UNIT};
 
 /// The services whose containers are replaced.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct RecreateContainer(Services);
 

@@ -9,6 +9,7 @@ use crate::plan::{NamedService, Planned, PlannedParts, Planner, UNIT};
 
 /// No fields.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ResetStorage {}
 

@@ -26,6 +26,7 @@ use crate::plan::{NamedService, Planned, PlannedParts, Planner, UNIT};
 
 /// The services whose secrets are searched for.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Secrets(Services);
 

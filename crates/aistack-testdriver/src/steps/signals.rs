@@ -9,6 +9,7 @@ use crate::plan::{NamedService, Planned, PlannedParts, Planner};
 
 /// Sends a signal that ends containers.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct KillContainer {
     /// The service [default: each one of the stack].
@@ -22,6 +23,7 @@ pub struct KillContainer {
 /// A signal that ends a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 enum Signal {
     /// At once.
     #[default]
@@ -52,6 +54,7 @@ impl Action for KillContainer {
 
 /// Pauses containers (SIGSTOP).
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct StopContainer(Services);
 
@@ -76,6 +79,7 @@ fn send(signal: &'static str, service: NamedService) -> Planned {
 
 /// Resumes paused containers (SIGCONT); one that is gone needs nothing.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct ContinueContainer(Services);
 

@@ -16,6 +16,7 @@ use crate::plan::{Planned, PlannedParts, Planner};
 /// A TCP port and whether it takes connections.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::port))]
 pub struct Tcp {
     /// Address of the host [default: 127.0.0.1].
     #[serde(default, deserialize_with = "present")]

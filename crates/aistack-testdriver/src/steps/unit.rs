@@ -11,9 +11,11 @@ use crate::plan::{Need, Planned, PlannedParts, Planner};
 /// A unit and the state that it must be in.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("oneOf" = [{ "required": ["unit"] }, { "required": ["service"] }])))]
 pub struct UnitState {
     /// Name of the unit.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[^-]")))]
     unit: Option<Line>,
     /// The service whose unit it is.
     #[serde(default, deserialize_with = "present")]
@@ -35,6 +37,7 @@ impl UnitState {
 /// State of a unit, in systemd's words.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(inline))]
 pub(crate) enum State {
     /// It is up (also while it reloads).
     #[default]

@@ -21,6 +21,7 @@ fn part(planner: &Planner<'_>, of: &UnitOf, verb: &str, job: Job) -> PlannedPart
 
 /// The unit that is started.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct StartUnit(Checked<UnitOf>);
 
@@ -36,6 +37,7 @@ impl Action for StartUnit {
 
 /// The unit that is stopped.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct StopUnit(Checked<UnitOf>);
 
@@ -52,9 +54,11 @@ impl Action for StopUnit {
 /// The unit that is restarted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(extend("oneOf" = [{ "required": ["unit"] }, { "required": ["service"] }])))]
 pub struct RestartUnit {
     /// Name of the unit.
     #[serde(default, deserialize_with = "present")]
+    #[cfg_attr(feature = "schema", schemars(extend("pattern" = "^[^-]")))]
     unit: Option<Line>,
     /// The service whose unit it is.
     #[serde(default, deserialize_with = "present")]

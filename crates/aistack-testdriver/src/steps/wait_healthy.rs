@@ -13,6 +13,7 @@ use crate::plan::{NamedService, Need, Planned, PlannedParts, Planner, UNIT};
 
 /// The services that are waited for.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct WaitHealthy {
     /// The service [default: each one of the stack].
