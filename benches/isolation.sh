@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 # The same stack with the ids of the host and an open network. Each range begins at a multiple of
 # 65536, so the id in the container is the remainder.
 cp -r "$snapshot" "$work/open"
-sed -i '/^UIDMap=/d; /^GIDMap=/d; /^Options=isolate/d; /aistack network /d; /local-ai-guard/d' "$work"/open/quadlet/*
+sed -i '/^UIDMap=/d; /^GIDMap=/d; /^Options=isolate/d; /aistack unit network /d; /local-ai-guard/d' "$work"/open/quadlet/*
 rm -f "$work/open/units/local-ai-guard.service"
 jq '.networkOptions = {} | .services[] |= (.ids = null | .data[].owner |= (if . then {uid: (.uid % 65536), gid: (.gid % 65536)} else . end))' \
     "$snapshot/stack.json" >"$work/open/stack.json"

@@ -33,6 +33,7 @@ let
   # declared. Waits for the one in the background, and fails where an image is not there.
   applied = escaped [
     "${cfg.package}/bin/aistack"
+    "unit"
     "apply"
     "--stack"
     cfg.identity.manifestPath

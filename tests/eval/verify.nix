@@ -53,7 +53,7 @@ in
         (unit.Unit ? X-StackHash)
         (unit.Unit ? OnFailure)
         unit.Install.WantedBy
-        (hasInfix "aistack apply --stack /etc/aistack/stack.json --settled && " unit.Service.ExecStart)
+        (hasInfix "aistack unit apply --stack /etc/aistack/stack.json --settled && " unit.Service.ExecStart)
         (hasInfix "aistack-testdriver quick --stack /etc/aistack/stack.json --wait 1800" unit.Service.ExecStart)
       ]
       [

@@ -24,7 +24,10 @@ let
   run =
     arguments:
     util.systemd.exec (
-      [ tool ]
+      [
+        tool
+        "unit"
+      ]
       ++ arguments
       ++ [
         "--stack"
@@ -53,7 +56,7 @@ let
   unitsOf = names: map (n: services.${n}.unit) (builtins.filter (n: services ? ${n}) names);
 
   # Devices of a CDI kind are made by a unit of the system; a user's unit cannot be
-  # ordered after it, so `aistack prestart` waits there.
+  # ordered after it, so `aistack unit prestart` waits there.
   extraUnitConfig =
     s:
     lib.optionalAttrs (
@@ -94,7 +97,7 @@ let
   containerUnit =
     s:
     nameValuePair s.container {
-      # Whoever starts it: the target, `aistack apply`, a user. Not multi-user.target
+      # Whoever starts it: the target, `aistack unit apply`, a user. Not multi-user.target
       # or default.target, which would wait for downloads and models.
       autoStart = false;
       # A rootless network namespace copies the host's addresses when it is made, so it
@@ -107,9 +110,9 @@ let
           Description = "Local AI: ${s.name} (${s.description})";
           PartOf = [ cfg.resolved.target ];
           # Wants and an order, also of what it cannot do without: a start job that fails by
-          # Requires= leaves a service with Restart= waiting for ever. `aistack prestart`
+          # Requires= leaves a service with Restart= waiting for ever. `aistack unit prestart`
           # refuses while a need is not up, and the restart tries again.
-          # Not the unit that brings the image: `aistack prestart` starts that when the image is
+          # Not the unit that brings the image: `aistack unit prestart` starts that when the image is
           # missing and refuses until it is there. A start job that waits for a download keeps a
           # boot from ever being over, and those wait that are ordered after this service.
           Wants = networkUnits ++ unitsOf (s.needs ++ s.wants);
@@ -193,6 +196,7 @@ let
       ExecStart = util.systemd.exec (
         [
           tool
+          "unit"
           s.loader.command
           "--stack"
           manifest
@@ -258,7 +262,7 @@ in
           ${cfg.resolved.target} = {
             Unit = {
               Description = "Local AI stack";
-              # Not the switch: `aistack apply` starts it, and waits for nothing.
+              # Not the switch: `aistack unit apply` starts it, and waits for nothing.
               X-OnlyManualStart = true;
               Wants =
                 mapAttrsToList (_: s: s.unit) services

@@ -128,7 +128,7 @@ adversary_neighbour() {
         must "control: without the guard the neighbour reaches a container" test -n "$control"
         control=$(published 127.0.0.1 | head -n 1 | reached neighbour)
         must "control: without the guard the neighbour reaches a port on 127.0.0.1" test -n "$control"
-        must "the guard is put back" root aistack guard --stack "$STACK"
+        must "the guard is put back" root aistack unit guard --stack "$STACK"
         containers | nothing_reached "a neighbour reaches no container" neighbour
     fi
     published 127.0.0.1 | nothing_reached "a neighbour reaches nothing that is published on 127.0.0.1" neighbour
@@ -220,9 +220,9 @@ adversary_container() {
         sctl stop "${UNIT[open - webui]}"
         root sh -c "mv '$data/webui.db' '$data/webui.db.kept' 2>/dev/null; mkfifo '$data/webui.db'; chown --reference='$data' '$data/webui.db'"
         must "a FIFO in the place of a database does not hang the start" \
-            sh -c "$(declare -f root owner enter enter_user); CACHE='$CACHE' RIG_NAME='$RIG_NAME' SCOPE='$SCOPE'; LIMIT=40 owner aistack prestart open-webui --stack '$STACK'; [ \$? -le 1 ]"
+            sh -c "$(declare -f root owner enter enter_user); CACHE='$CACHE' RIG_NAME='$RIG_NAME' SCOPE='$SCOPE'; LIMIT=40 owner aistack unit prestart open-webui --stack '$STACK'; [ \$? -le 1 ]"
         root sh -c "rm -f '$data/webui.db'; ln -s /etc/shadow '$data/webui.db'"
-        status=$(LIMIT=40 owner aistack prestart open-webui --stack "$STACK" 2>&1)
+        status=$(LIMIT=40 owner aistack unit prestart open-webui --stack "$STACK" 2>&1)
         must_not "a link in the place of a database is not followed" grep -q "root:" <(echo "$status")
         root sh -c "rm -f '$data/webui.db'; [ ! -e '$data/webui.db.kept' ] || mv '$data/webui.db.kept' '$data/webui.db'"
         sctl start "${UNIT[open - webui]}"
@@ -252,7 +252,7 @@ adversary_squatter() {
         sleep 0.1
     done
     for service in "${keyed[@]}"; do
-        LIMIT=60 owner aistack setup "$service" --stack "$STACK" >/dev/null 2>&1
+        LIMIT=60 owner aistack unit setup "$service" --stack "$STACK" >/dev/null 2>&1
     done
     LIMIT=120 owner aistack check --stack "$STACK" >/dev/null 2>&1
     LIMIT=300 owner aistack-testdriver quick --stack "$STACK" --wait 1 >/dev/null 2>&1
@@ -284,7 +284,7 @@ CREATE FUNCTION public.rig_pwn() RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN IF 
 CREATE FUNCTION public.format(text, text) RETURNS text LANGUAGE plpgsql AS \$\$ BEGIN PERFORM public.rig_pwn(); RETURN pg_catalog.format(\$1, \$2); END \$\$;
 CREATE FUNCTION public.pg_extension_update_paths(text) RETURNS TABLE (source text, target text, path text) LANGUAGE sql AS \$\$ SELECT public.rig_pwn(), ''::text, ''::text \$\$;
 SQL
-    LIMIT=120 owner aistack setup postgres --stack "$STACK" >/dev/null 2>&1
+    LIMIT=120 owner aistack unit setup postgres --stack "$STACK" >/dev/null 2>&1
     LIMIT=120 owner aistack check postgres --stack "$STACK" >/dev/null 2>&1
     must "the owner of a database stays without the superuser's rights" test \
         "$(psql_as <<<"SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = '$owner'")" = f
@@ -328,7 +328,7 @@ adversary_firewall() {
     root sh -c 'install -m 644 /dev/null /run/nothing && for p in nft iptables iptables-restore ip6tables ip6tables-restore; do
         f=$(command -v $p) && mount --bind /run/nothing "$(readlink -f "$f")"; done; true'
     must "without any firewall nothing is started, and the reason is said" root sh -c \
-        "aistack prestart '$service' --stack '$STACK' 2>&1 | grep -q 'nothing is started'"
+        "aistack unit prestart '$service' --stack '$STACK' 2>&1 | grep -q 'nothing is started'"
     root sh -c 'for p in nft iptables iptables-restore ip6tables ip6tables-restore; do f=/usr/sbin/$p; [ ! -e "$f" ] || umount "$(readlink -f "$f")" 2>/dev/null; done; true'
-    must "the rules are back with the firewall" root aistack guard --stack "$STACK"
+    must "the rules are back with the firewall" root aistack unit guard --stack "$STACK"
 }

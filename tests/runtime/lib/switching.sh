@@ -96,7 +96,7 @@ said() { # UNIT TEXT
 }
 gives_up() {
     local t=$SECONDS out
-    out=$(owner timeout 60 aistack pull redis --stack "$STACK" --attempts 1 --silence 3 2>&1) && return 1
+    out=$(owner timeout 60 aistack unit pull redis --stack "$STACK" --attempts 1 --silence 3 2>&1) && return 1
     if [ $((SECONDS - t)) -ge 40 ] || ! grep -qF "neither read nor wrote anything for 3 s" <<<"$out"; then
         echo "after $((SECONDS - t)) s: $out"
         return 1
