@@ -60,7 +60,7 @@ in
         type = types.enum util.backends;
         default = if cfg.facts == null then "cpu" else cfg.facts.backend;
         defaultText = literalExpression "facts.backend, or \"cpu\" without facts";
-        description = "What the engines compute on unless they say otherwise.";
+        description = "GPU backend of the engines. Each engine can override it.";
       };
       cards = mkOption {
         type = types.listOf (import ../facts/type.nix { inherit lib; }).card;
@@ -72,26 +72,26 @@ in
         type = types.nullOr (types.strMatching "[0-9]+\\.[0-9]+\\.[0-9]+");
         default = null;
         example = "10.3.0";
-        description = "Makes ROCm take the card for another one of the same generation (`HSA_OVERRIDE_GFX_VERSION`), for cards that it does not list. Do not set it for a card that the images have code for (ROCm 7.14: gfx1010 to gfx1201): results may be wrong.";
+        description = "Version of the graphics target that ROCm uses instead of the card's own (`HSA_OVERRIDE_GFX_VERSION`). Set it for a card that ROCm does not list, to another card of the same generation. Do not set it for a card that the images have code for (ROCm 7.14: gfx1010 to gfx1201): results may be wrong.";
       };
     };
 
     address = mkOption {
       type = util.types.address;
       default = "127.0.0.1";
-      description = "Host address that services publish their ports on unless they say otherwise.";
+      description = "Host address on which services publish their ports. Each service can override it.";
     };
 
     portOffset = mkOption {
       type = types.ints.between 0 65535;
       default = 0;
       example = 10000;
-      description = "Added to every default host port of this scope, so that two scopes can run on one host.";
+      description = "Number that is added to every default host port of this scope, so that two scopes can run on one host.";
     };
 
     dataRoot = mkOption {
       type = types.strMatching "/.*";
-      description = "Folder below which the services keep their data, outside container storage.";
+      description = "Folder with the data of all services, outside container storage.";
     };
 
     network = mkOption {
@@ -104,14 +104,14 @@ in
       type = types.attrsOf types.int;
       internal = true;
       default = { };
-      description = "Ids of the host's groups that containers may be given, by name; set by the back end of the system scope.";
+      description = "Ids of the host's groups that containers may join, by name. The back end of the system scope sets them.";
     };
 
     selinuxLabels = mkOption {
       type = types.bool;
       default = cfg.scope == "system";
       defaultText = literalExpression "true in system scope, false in user scope";
-      description = "Whether containers run under SELinux labels of their own. With labels they may use no folder and no device of the host that is not labelled for them, so that data folders need `chcon -Rt container_file_t`. Without effect where the kernel has no SELinux, as on NixOS.";
+      description = "Whether containers run under their own SELinux labels. With labels, containers can only use folders and devices of the host that are labelled for them, so data folders need `chcon -Rt container_file_t`. No effect where the kernel has no SELinux, as on NixOS.";
     };
 
     scope = mkOption {
@@ -121,7 +121,7 @@ in
       ];
       readOnly = true;
       internal = true;
-      description = "Which back end this is.";
+      description = "Scope of the stack: `system` (NixOS) or `user` (Home Manager).";
     };
 
     # Set by the back ends: whose stack it is, and where the manifest lies.
@@ -131,7 +131,7 @@ in
         options = {
           host = mkOption {
             type = types.str;
-            description = "Host name, or empty where it is not known.";
+            description = "Host name, or empty when it is not known.";
           };
           user = mkOption {
             type = types.nullOr types.str;
@@ -139,11 +139,11 @@ in
           };
           manifestPath = mkOption {
             type = types.str;
-            description = "Where stack.json is on the machine.";
+            description = "Path of stack.json on the machine.";
           };
         };
       };
-      description = "Whose stack this is.";
+      description = "Host and owner of the stack.";
     };
 
     ledger = {
@@ -152,7 +152,7 @@ in
         internal = true;
         default = cfg.enable;
         defaultText = literalExpression "services.aiStack.enable";
-        description = "Whether something is claimed on this host, so that the claims are compared: also what is not of the stack can claim.";
+        description = "Whether the claims of this host are compared. Modules that are not part of the stack can claim ports and directories too.";
       };
       extra = mkOption {
         type = types.listOf (
@@ -168,29 +168,29 @@ in
                   "udp"
                 ];
                 default = "tcp";
-                description = "Its protocol.";
+                description = "Protocol of the port.";
               };
               address = mkOption {
                 type = types.str;
                 default = "0.0.0.0";
-                description = "Its address.";
+                description = "Address of the port.";
               };
               owner = mkOption {
                 type = types.str;
-                description = "Who holds it, for messages.";
+                description = "Owner of the port, for messages.";
               };
             };
           }
         );
         default = [ ];
         example = literalExpression "[ { port = 8080; owner = \"the company's proxy\"; } ]";
-        description = "Ports that something outside this configuration holds.";
+        description = "Ports that a program outside of this configuration uses.";
       };
       claims = mkOption {
         type = types.listOf (types.attrsOf types.anything);
         internal = true;
         default = [ ];
-        description = "Everything on this host that is claimed: ports, data directories, names.";
+        description = "All claims of this host: ports, data directories and names.";
       };
       conflicts = mkOption {
         type = types.listOf types.raw;
@@ -198,7 +198,7 @@ in
         readOnly = true;
         default = ledger.conflicts cfg.ledger.claims;
         defaultText = lib.literalMD "computed";
-        description = "Pairs of claims that are in each other's way.";
+        description = "Pairs of claims that conflict.";
       };
       report = mkOption {
         type = types.str;
@@ -206,14 +206,14 @@ in
         readOnly = true;
         default = ledger.report cfg.ledger.conflicts;
         defaultText = lib.literalMD "computed";
-        description = "One text for all conflicts.";
+        description = "Message that lists all conflicts.";
       };
       table = mkOption {
         type = types.str;
         readOnly = true;
         default = ledger.table cfg.ledger.claims;
         defaultText = lib.literalMD "computed";
-        description = "The ledger as a table, for people: `nix eval --raw .#nixosConfigurations.HOST.config.services.aiStack.ledger.table`.";
+        description = "The ledger as a table for reading: `nix eval --raw .#nixosConfigurations.HOST.config.services.aiStack.ledger.table`.";
       };
     };
 
@@ -221,7 +221,7 @@ in
       type = types.listOf types.str;
       internal = true;
       apply = names: lib.sort (a: b: a < b) names;
-      description = "Names of the services that there are, enabled or not; each module made by `mkService` adds its own.";
+      description = "Names of all known services, enabled or not. Each module made by `mkService` adds its own name.";
     };
 
     enabledNames = mkOption {
@@ -237,21 +237,21 @@ in
       type = types.raw;
       internal = true;
       readOnly = true;
-      description = "What services know of the stack and of each other: docs/services.md.";
+      description = "What a service's module can read of the stack and of other services: docs/services.md.";
     };
 
     userFiles = mkOption {
       type = types.attrsOf types.str;
       internal = true;
       default = { };
-      description = "Files below the user's home, path -> text, of what runs in no container.";
+      description = "Files below the user's home (path -> text), for services without a container.";
     };
 
     resolved = mkOption {
       type = types.raw;
       internal = true;
       readOnly = true;
-      description = "The stack with everything decided; quadlets, ledger and manifest are made from it and state nothing themselves.";
+      description = "The stack with all values resolved. Quadlets, ledger and manifest are derived from it.";
     };
 
     manifest = mkOption {

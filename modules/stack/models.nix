@@ -34,7 +34,7 @@ let
               "https://huggingface.co/${hf.repo}/resolve/${hf.revision}/${hf.file}";
           defaultText = literalExpression "the file at that revision, where huggingface is given";
           example = "https://example.org/models/tiny.gguf";
-          description = "Where the file is.";
+          description = "Address of the file.";
         };
         huggingface = mkOption {
           type = types.nullOr (
@@ -43,57 +43,57 @@ let
                 repo = mkOption {
                   type = types.strMatching "[^/]+/[^/]+";
                   example = "Qwen/Qwen2.5-7B-Instruct-GGUF";
-                  description = "Repository.";
+                  description = "Name of the repository.";
                 };
                 file = mkOption {
                   type = types.str;
                   example = "qwen2.5-7b-instruct-q4_k_m.gguf";
-                  description = "File in it.";
+                  description = "File in the repository.";
                 };
                 revision = mkOption {
                   type = types.strMatching "[0-9a-f]{40}";
-                  description = "Commit. A branch could hold another file tomorrow.";
+                  description = "Commit. A branch can contain another file later.";
                 };
               };
             }
           );
           default = null;
-          description = "The file of a repository on Hugging Face, in place of `url`.";
+          description = "File of a repository on Hugging Face, instead of `url`.";
         };
         sha256 = mkOption {
           type = types.strMatching "[0-9a-f]{64}";
-          description = "SHA-256 of the file, in hexadecimal. A file copied there by hand is taken when it has this hash.";
+          description = "SHA-256 of the file, in hexadecimal. A file that you copied there by hand is accepted if it has this hash.";
         };
         sizeMiB = mkOption {
           type = types.nullOr types.ints.positive;
           default = null;
-          description = "Its size in MiB, so that a disk that is too small is known before the download.";
+          description = "Size of the file in MiB. It lets the download fail early when the disk is too small.";
         };
         fileName = mkOption {
           type = types.strMatching "[^/]+";
           default = baseNameOf (lib.head (lib.splitString "?" config.url));
           defaultText = literalExpression "the last part of url";
-          description = "Name in `services.aiStack.modelsDir`.";
+          description = "File name in `services.aiStack.modelsDir`.";
         };
         tokenFile = mkOption {
           type = types.nullOr absolutePath;
           default = null;
           example = literalExpression "config.sops.secrets.huggingface.path";
-          description = "File with the access token for a model that needs one.";
+          description = "File with the access token, for a model that needs one.";
         };
         path = mkOption {
           type = types.str;
           readOnly = true;
           default = "${cfg.modelsDir}/${config.fileName}";
           defaultText = literalExpression "in modelsDir";
-          description = "The file on this machine.";
+          description = "Path of the file on this machine.";
         };
         unit = mkOption {
           type = types.str;
           internal = true;
           readOnly = true;
           default = "local-ai-model-${name}.service";
-          description = "The unit that fetches it.";
+          description = "Unit that downloads the file.";
         };
       };
     };
@@ -107,7 +107,7 @@ in
       type = absolutePath;
       default = "${cfg.dataRoot}/models";
       defaultText = literalExpression "\"\${config.services.aiStack.dataRoot}/models\"";
-      description = "Folder of model files, which all engines read.";
+      description = "Folder of the model files, which all engines can read.";
     };
     models = mkOption {
       type = types.attrsOf (types.submodule model);
@@ -121,7 +121,7 @@ in
           };
         }
       '';
-      description = "Model files by hash, each fetched by its own unit behind the switch; engines take them by these names.";
+      description = "Model files with their hashes. Each is downloaded by its own unit after the switch. Engines refer to a model by its name here.";
     };
   };
 

@@ -93,27 +93,27 @@ in
 {
   options.services.aiStack = {
     verify = {
-      enable = mkEnableOption "`aistack-testdriver quick` behind each boot and each switch that changes the stack: everything is healthy, listens as declared and answers. It changes nothing";
+      enable = mkEnableOption "the smoke test `aistack-testdriver quick` after every boot and after every switch that changes the stack. It checks that every service is healthy, listens as declared and answers, and it changes nothing";
       timeout = mkOption {
         type = types.ints.between 1 86400;
         default = 1800;
-        description = "Seconds that a service may take to become healthy, with the download of its image.";
+        description = "Seconds that a service may take to become healthy, including the download of its image.";
       };
       timer = mkOption {
         type = types.nullOr types.str;
         default = "daily";
         example = "*-*-* 04:00:00";
-        description = "When it runs besides, as systemd.time(7) writes it; null: never. A failure then never rolls back.";
+        description = "Time of further runs, in the format of systemd.time(7). `null`: no further runs. A failure of such a run never rolls back.";
       };
       rollback = mkOption {
         type = types.bool;
         default = false;
-        description = "Go back to the generation before when it fails behind a switch: once, and not behind a boot.";
+        description = "Return to the previous generation when the test fails after a switch. This happens once, and never after a boot.";
       };
       testStack = mkOption {
         type = types.bool;
         default = false;
-        description = "Mark the stack as one where everything may be lost, so that `aistack-testdriver run --destructive` kills containers and resets storage there.";
+        description = "Mark the stack as a test stack whose data may be lost. `aistack-testdriver run --destructive` then kills its containers and resets its storage.";
       };
     };
     scenarios = mkOption {
@@ -122,19 +122,19 @@ in
       readOnly = true;
       default = mapAttrs scenario cfg.resolved.services;
       defaultText = lib.literalMD "computed";
-      description = "What each service is asked: the content of scenarios.json.";
+      description = "Checks of each service: the content of scenarios.json.";
     };
     verify.rollbackScript = mkOption {
       type = types.lines;
       internal = true;
-      description = "The shell script that goes back to the generation before; set by the back ends.";
+      description = "Shell script that returns to the previous generation. The back ends set it.";
     };
     verify.rollbackCommand = mkOption {
       type = types.str;
       internal = true;
       default = "${pkgs.writeShellScriptBin "local-ai-rollback" cfg.verify.rollbackScript}/bin/local-ai-rollback";
       defaultText = lib.literalMD "`verify.rollbackScript` as a program";
-      description = "The program that goes back to the generation before.";
+      description = "Program that returns to the previous generation.";
     };
   };
 

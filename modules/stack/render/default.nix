@@ -241,13 +241,13 @@ in
     type = types.attrsOf types.raw;
     internal = true;
     default = { };
-    description = "Plain units of the stack by file name: sections of systemd's unit files.";
+    description = "Plain systemd units of the stack by file name, as sections of systemd's unit files.";
   };
   options.services.aiStack.helperUnits = mkOption {
     type = types.listOf types.str;
     internal = true;
     default = [ ];
-    description = "Those of `units` that each service has. Nobody configures them, so the system scope writes their text itself: an evaluation of NixOS's options for units costs more than all else of a service.";
+    description = "Names of the `units` that every service has. Nobody configures them, so the system scope writes their text itself: evaluating NixOS's options for units costs more than the rest of a service.";
   };
 
   config = mkIf cfg.enable {

@@ -83,7 +83,7 @@ let
           type = types.port;
           default = config.container;
           defaultText = literalExpression "container";
-          description = "Host port of a stack whose `portOffset` is 0.";
+          description = "Default port on the host when `services.aiStack.portOffset` is 0.";
         };
         inherit protocol;
       };
@@ -112,7 +112,7 @@ let
         readOnly = mkOption {
           type = types.bool;
           default = false;
-          description = "Whether the container only reads it.";
+          description = "Whether the folder is read-only in the container.";
         };
         mode = mkOption {
           type = types.strMatching "[0-7]{4}";
@@ -145,7 +145,7 @@ let
     mkOption {
       type = types.nullOr type;
       default = null;
-      description = "Health question from the host: ${what}.";
+      description = "Health check from the host: ${what}.";
     };
 in
 {
@@ -157,20 +157,20 @@ in
       default = lockedImage;
       defaultText = literalExpression "the entry for this machine's GPU in pkgs/images.json";
       example = "docker.io/example/server:1.2.3@sha256:…";
-      description = "Image reference. Give it with a digest: a tag alone may be another image tomorrow.";
+      description = "Image reference. Include the digest: a tag can point to another image later.";
     };
 
     imageArchive = mkOption {
       type = types.nullOr types.path;
       default = null;
       example = literalExpression "./images/server.tar";
-      description = "Archive (docker-archive or oci-archive) to load in place of a pull, for machines without a network. It must bring this service's image, by its name and tag, and no other. One in the Nix store has its hash in its path; one outside must not be changeable by other accounts, or `imageArchiveSha256` must be set.";
+      description = "Archive (docker-archive or oci-archive) to load instead of pulling the image, for machines without a network. It must contain this service's image, by its name and tag, and no other image. An archive in the Nix store has its hash in its path. For an archive outside of the store, other accounts must not be able to change it, or `imageArchiveSha256` must be set.";
     };
 
     imageArchiveSha256 = mkOption {
       type = types.nullOr (types.strMatching "[0-9a-f]{64}");
       default = null;
-      description = "SHA-256 of `imageArchive` in hexadecimal (`sha256sum`): the archive is read and compared before podman gets it. null: not compared.";
+      description = "SHA-256 of `imageArchive` in hexadecimal (`sha256sum`). The archive is verified before podman loads it. `null`: the archive is not verified.";
     };
 
     contract = mkOption {
@@ -180,7 +180,7 @@ in
       defaultText = literalMD "that of the image in `pkgs/contracts`; `null` where `image` is another one";
       apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
       example = literalExpression "{ user = { set = \"app\"; uid = 1000; gid = 1000; }; programs = [ \"sh\" \"wget\" ]; }";
-      description = "What the image has, needs and refuses, which evaluation checks the service against: a file or an attribute set as in `schemas/image-contract.schema.json`, of which any field may be left out (`aistack images contract` prints those of the project). With null nothing is checked, and it is assumed that the image is like the default one: its program listens on the ports of `ports`, runs as the definition's user (root where there is none) and may write the data folders, has what `health.command` calls, stops within 10 s of SIGTERM as its first process, and knows the arguments and variables that are rendered.";
+      description = "Contract of the image: what it contains, needs and refuses. Evaluation checks the service against it. A file or an attribute set as in `schemas/image-contract.schema.json`; every field is optional (`aistack images contract` prints the project's contracts). `null`: nothing is checked, and the image is assumed to be like the default one: its program listens on the ports of `ports`, runs as the user `runAs` (root if that is null) and may write the data folders; the image has the programs that `health.command` calls; the first process stops within 10 s of SIGTERM; and the program knows the arguments and variables that are rendered.";
     };
 
     address = mkOption {
@@ -188,14 +188,14 @@ in
       default = stack.address;
       defaultText = literalExpression "config.services.aiStack.address";
       example = "0.0.0.0";
-      description = "Host address that the ports are published on.";
+      description = "Host address on which the ports are published.";
     };
 
     ports = mkOption {
       type = types.attrsOf (types.coercedTo types.port (host: { inherit host; }) (types.submodule port));
       default = { };
       example = literalExpression "{ http = 18080; }";
-      description = "Ports of the service, by name. A number alone is the port on the host.";
+      description = "Ports of the service, by name. A plain number is the port on the host.";
     };
 
     extraPorts = mkOption {
@@ -215,7 +215,7 @@ in
         }
       );
       default = { };
-      description = "Ports to publish besides the service's own.";
+      description = "Further ports to publish.";
     };
 
     openFirewall = mkOption {
@@ -227,7 +227,7 @@ in
     allowUnauthenticated = mkOption {
       type = types.bool;
       default = false;
-      description = "Allow an address that is not loopback although clients need no password: everyone who reaches the port may use the service.";
+      description = "Allow an address that is not loopback although clients need no password. Everyone who can reach the port can then use the service.";
     };
 
     userNamespace.start = mkOption {
@@ -235,7 +235,7 @@ in
       default = if stack.scope == "system" then ids.startOf name else null;
       defaultText = literalMD "a range of its own, which follows from the service's name; in user scope `null`";
       example = 1879048192;
-      description = "First of the ${toString ids.size} user and group ids of the host that the container has to itself (system scope): id 0 in the container is this id on the host, and its data belongs to ids of the range. `null`: the container has the ids of the host, so that an account with the same number can read its data and look into its processes.";
+      description = "First of the ${toString ids.size} user and group ids of the host that are reserved for the container (system scope). Id 0 in the container is this id on the host, and the container's data belongs to ids of the range. `null`: the container uses the ids of the host, so an account with the same id can read its data and inspect its processes.";
     };
 
     data = mkOption {
@@ -244,7 +244,7 @@ in
       );
       default = { };
       example = literalExpression "{ storage = \"/srv/qdrant\"; }";
-      description = "Data folders of the service, by name. A path alone is the folder on the host.";
+      description = "Data folders of the service, by name. A plain path is the folder on the host.";
     };
 
     environment = mkOption {
@@ -257,7 +257,7 @@ in
         )
       );
       default = { };
-      description = "Environment variables; a value here replaces the service's own, and null removes it. They end up world-readable in the store: secrets go into `secretEnv`.";
+      description = "Environment variables. A value here replaces the service's own, and `null` removes the variable. The values are world-readable in the Nix store: put secrets into `secretEnv`.";
     };
 
     runAs = mkOption {
@@ -280,21 +280,21 @@ in
         uid = 1000;
         gid = 1000;
       };
-      description = "User that the program runs as in the container, and whose the data folders are; null: root there. Set it to the USER of an image of your own.";
+      description = "User of the program in the container, who also owns the data folders. `null`: root in the container. For your own image, set it to the image's USER.";
     };
 
     secretEnv = mkOption {
       type = types.attrsOf absolutePath;
       default = { };
       example = literalExpression "{ API_KEY = config.sops.secrets.api-key.path; }";
-      description = "Environment variables whose values are read from these files when the container starts.";
+      description = "Environment variables with secret values: name -> file on the host. The files are read when the container starts.";
     };
 
     secretFiles = mkOption {
       type = types.attrsOf absolutePath;
       default = { };
       example = literalExpression "{ \"/run/secrets/tls.key\" = config.sops.secrets.tls.path; }";
-      description = "Files in the container (absolute path -> file on the host), readable only by the service's user.";
+      description = "Secret files in the container (absolute path -> file on the host). Only the service's user can read them.";
     };
 
     resources = {
@@ -302,24 +302,24 @@ in
         type = types.nullOr types.str;
         default = null;
         example = "8g";
-        description = "Memory limit: a number and k, m, g or t; a number alone is MiB. null: none.";
+        description = "Memory limit: a number with k, m, g or t. A plain number is MiB. `null`: no limit.";
       };
       pids = mkOption {
         type = types.nullOr types.ints.positive;
         default = 2048;
-        description = "Limit of processes and threads; null: podman's.";
+        description = "Limit of processes and threads. `null`: podman's default.";
       };
       cpus = mkOption {
         type = types.nullOr types.number;
         default = null;
         example = 2.5;
-        description = "Limit of processor time, in cores; null: none.";
+        description = "Limit of processor time, in cores. `null`: no limit.";
       };
       shm = mkOption {
         type = types.nullOr types.str;
         default = null;
         example = "1g";
-        description = "Size of /dev/shm; null: podman's.";
+        description = "Size of /dev/shm. `null`: podman's default.";
       };
     };
 
@@ -332,27 +332,27 @@ in
       retries = mkOption {
         type = types.ints.positive;
         default = 3;
-        description = "Failed checks in a row after which the container is killed and started again.";
+        description = "Number of failed checks in a row after which the container is killed and started again.";
       };
       timeout = mkOption {
         type = types.ints.positive;
         default = 10;
-        description = "Seconds that one check may take.";
+        description = "Seconds after which one check counts as failed.";
       };
       startTimeout = mkOption {
         type = types.ints.positive;
         default = 300;
-        description = "Seconds from the start to the first healthy answer; after that the start has failed.";
+        description = "Seconds from the start to the first healthy answer, after which the start counts as failed.";
       };
       command = mkOption {
         type = types.str;
         defaultText = literalMD "the service's own";
-        description = "Command run in the container; its exit code 0 means healthy.";
+        description = "Command that runs in the container. Exit code 0 means healthy.";
       };
       client = mkOption {
         type = types.nullOr (types.enum (builtins.attrNames util.httpGet));
         default = null;
-        description = "Program of the image that asks for `health.http` inside the container, as the default of `health.command`. `any`: whichever of three it has.";
+        description = "Program of the image that requests `health.http` inside the container; it makes the default of `health.command`. `any`: the first of three programs that the image has.";
       };
       http = probe endpoint "an HTTP request that is answered with a status below 400";
       tcp = probe onPort "a connection";
@@ -363,7 +363,7 @@ in
     stopTimeout = mkOption {
       type = types.ints.positive;
       default = 80;
-      description = "Seconds that the program may take to end after a stop's signal, before it is killed.";
+      description = "Seconds between the stop signal and the moment when podman kills the program.";
     };
 
     needs = mkOption {
@@ -374,7 +374,7 @@ in
     wants = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "Services of the stack that this one waits for when they are on, and does without when they fail.";
+      description = "Services of the stack that this one waits for if they are enabled. It starts without them if they fail.";
     };
 
     gpu = {
@@ -387,13 +387,13 @@ in
         type = types.enum util.backends;
         default = if config.gpu.supported && config.gpus != [ ] then stack.gpu.backend else "cpu";
         defaultText = literalExpression "config.services.aiStack.gpu.backend";
-        description = "What the service computes on; it picks the image and the devices.";
+        description = "GPU backend of the service. It selects the image and the devices.";
       };
       memoryMiB = mkOption {
         type = types.nullOr types.ints.positive;
         default = null;
         example = 12000;
-        description = "Memory that the service takes on its GPU, for the check that services on one card fit beside each other; null: not known.";
+        description = "Memory that the service uses on its GPU, in MiB. Evaluation checks that all services on one card fit. `null`: not known, and not checked.";
       };
     };
 
@@ -401,13 +401,13 @@ in
       type = types.either (types.enum [ "all" ]) (types.listOf types.str);
       default = "all";
       example = [ "0000:01:00.0" ];
-      description = "The GPUs that the service may use: all of its backend, or those in these PCI slots. None: it computes on the processor.";
+      description = "GPUs that the service may use: `\"all\"` GPUs of its backend, or a list of PCI slots. An empty list: the service runs on the processor.";
     };
 
     extraArgs = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "Arguments added to the program's own.";
+      description = "Further arguments of the program.";
     };
   };
 }
