@@ -17,13 +17,13 @@ in
     model = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "Model to ask for; null: the first that the engine names.";
+      description = "Model that the agent requests. `null`: the first model of the engine.";
     };
     engine = mkOption {
       type = types.nullOr types.str;
       default = null;
       example = "llama-cpp";
-      description = "Engine of the stack to talk to; null: of those that are on the one that serves clients best.";
+      description = "Engine of the stack that the agent uses. `null`: the enabled engine with the best rank.";
     };
     modelName = mkOption {
       type = types.nullOr types.str;
@@ -36,7 +36,7 @@ in
           null
         else
           lib.head engine.models;
-      description = "The model that the program is told: `model`, or the engine's first.";
+      description = "Model that the program requests: `model`, or the first model of the engine.";
     };
   };
 

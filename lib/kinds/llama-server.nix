@@ -75,24 +75,24 @@ in
       type = types.nullOr types.str;
       default = null;
       example = "qwen2.5-7b-instruct-q4_k_m.gguf";
-      description = "GGUF file in `data.models`, of a split model the first part; or the name of an entry of `services.aiStack.models`.";
+      description = "GGUF file in `data.models` (the first part, if the model is split), or the name of an entry of `services.aiStack.models`.";
     };
     shape = mkOption {
       type = types.nullOr (types.either types.path (types.attrsOf types.anything));
       default = null;
       apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
       example = lib.literalExpression "./model.shape.json";
-      description = "The model's shape, from `aistack fit MODEL.gguf --json`: with it evaluation warns when weights and KV cache cannot fit.";
+      description = "Shape of the model, from `aistack fit MODEL.gguf --json`. With it, evaluation warns when weights and KV cache do not fit into memory.";
     };
     contextSize = mkOption {
       type = types.ints.unsigned;
       default = 8192;
-      description = "Context in tokens, divided by `parallel`: each of 4 slots gets a quarter of it. 0: the model's own.";
+      description = "Context in tokens, shared by the slots of `parallel`: each of 4 slots gets a quarter of it. `0`: the model's own context.";
     };
     parallel = mkOption {
       type = types.ints.positive;
       default = 4;
-      description = "Slots, that is requests answered at the same time.";
+      description = "Number of slots: requests that the server answers at the same time.";
     };
     flashAttention = mkOption {
       type = types.enum [
@@ -101,7 +101,7 @@ in
         "auto"
       ];
       default = "on";
-      description = "Flash attention. Quantised values in the KV cache need it.";
+      description = "Flash attention. A quantised `cacheTypeV` needs it.";
     };
     cacheTypeK = mkOption {
       type = types.enum cacheTypes;
@@ -121,22 +121,22 @@ in
     ubatchSize = mkOption {
       type = types.ints.positive;
       default = 128;
-      description = "Physical batch in tokens; it bounds the compute buffers.";
+      description = "Physical batch in tokens. It limits the size of the compute buffers.";
     };
     contBatching = mkOption {
       type = types.bool;
       default = true;
-      description = "Let new requests join a running batch.";
+      description = "Allow new requests to join a running batch.";
     };
     mlock = mkOption {
       type = types.bool;
       default = true;
-      description = "Keep the model in memory. In user scope the user's limit of locked memory must allow it; else the server says so and goes on.";
+      description = "Lock the model in memory, so that it is never swapped out. In user scope the user's limit of locked memory must allow it. If it does not, the server prints a warning and continues.";
     };
     cacheRam = mkOption {
       type = types.ints.between (-1) 1048576;
       default = 1024;
-      description = "Host memory in MiB for the states of past prompts, on top of the KV cache. 0: none; -1: no limit. The server's own default is 8192.";
+      description = "Host memory in MiB for the states of past prompts, in addition to the KV cache. `0`: no states are kept. `-1`: no limit. The server's own default is 8192.";
     };
     numa = mkOption {
       type = types.nullOr (
@@ -147,28 +147,28 @@ in
         ]
       );
       default = "distribute";
-      description = "How threads are spread over NUMA nodes; of no effect on a machine with one.";
+      description = "How threads are distributed over NUMA nodes. No effect on a machine with one node.";
     };
     gpuLayers = mkOption {
       type = types.ints.unsigned;
       default = 999;
-      description = "Layers to put on the GPU; more than the model has means all. Not used without one.";
+      description = "Number of layers on the GPU. A number above the model's layers means all of them. Ignored without a GPU.";
     };
     threads = mkOption {
       type = types.nullOr types.ints.positive;
       default = null;
-      description = "Processor threads; null: one for each core.";
+      description = "Number of processor threads. `null`: one for each core.";
     };
     modeArgs = mkOption {
       type = types.listOf types.str;
       internal = true;
       default = [ ];
-      description = "Arguments of the kind of server, after the user's own.";
+      description = "Arguments that the kind of server needs, after `extraArgs`.";
     };
     alias = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "Name under which clients see the model; null: the service's name.";
+      description = "Name under which clients see the model. `null`: the service's name.";
     };
   };
 

@@ -9,7 +9,7 @@ in
     type = type.facts;
     default = null;
     example = lib.literalExpression "./facts.json";
-    description = "What `aistack facts` said of the machine's hardware: a path of its file, or the content. The defaults follow from it.";
+    description = "Hardware facts of the machine, as `aistack facts` writes them: the path of facts.json, or its content. Many defaults follow from them.";
   };
 
   config.assertions = lib.mkIf cfg.enable [ (type.assertion "services.aiStack.facts" cfg.facts) ];

@@ -15,7 +15,7 @@ in
   options.services.aiStack.gpu.amd.lact = mkOption {
     type = types.bool;
     default = false;
-    description = "Run LACT, which shows and sets clocks, fans and power limits.";
+    description = "Run LACT, a program that shows and sets clocks, fans and power limits.";
   };
 
   config = mkIf (cfg.enable && gpu.enable) {

@@ -16,8 +16,8 @@ let
     mkOption {
       type = types.bool;
       default = used vendor;
-      defaultText = lib.literalExpression "whether the facts name ${text} that engines can use";
-      description = "Set this host up for ${text}.";
+      defaultText = lib.literalExpression "true if the facts list ${text} that engines can use";
+      description = "Configure this host for ${text}.";
     };
 in
 {

@@ -33,14 +33,14 @@ in
       type = types.bool;
       default = all (c: c.openKernelModule != false) cards;
       defaultText = lib.literalExpression "true when every NVIDIA card is Turing or later";
-      description = "Use NVIDIA's open kernel modules. Turing and later run on them, Pascal and older only on the closed ones.";
+      description = "Use NVIDIA's open kernel modules. They support Turing and later; Pascal and older need the closed modules.";
     };
     branch = mkOption {
       type = types.nullOr types.str;
       default = if builtins.length branches == 1 then lib.head branches else null;
       defaultText = lib.literalExpression "the legacy branch when all NVIDIA cards need the same one, else null";
       example = "legacy_580";
-      description = "`hardware.nvidia.branch`; null: nixpkgs' own choice.";
+      description = "Value of `hardware.nvidia.branch`. `null`: the default of nixpkgs.";
     };
   };
 

@@ -37,8 +37,8 @@ in
           fileSystem
         else
           "overlay";
-      defaultText = lib.literalMD "that of the file system below /var/lib/containers in the facts, else overlay";
-      description = "How podman keeps the layers of images. A change hides the images that are there; the stack gets them again.";
+      defaultText = lib.literalMD "`btrfs` or `zfs` if the facts name it as the file system of /var/lib/containers, else `overlay`";
+      description = "Podman's storage driver for the layers of images. A change hides the present images; the stack downloads them again.";
     };
     tools = mkOption {
       type = types.bool;
@@ -48,7 +48,7 @@ in
     rootlessDocker = mkOption {
       type = types.bool;
       default = false;
-      description = "Run a rootless Docker for each user beside podman, and clear it of what nothing uses, weekly. The command `docker` is then Docker's.";
+      description = "Run a rootless Docker for each user, next to podman, and remove its unused data every week. The command `docker` is then Docker's.";
     };
   };
 

@@ -60,33 +60,33 @@ let
 in
 {
   options.services.aiOptimizerPrep = {
-    enable = mkEnableOption "what a separately installed AI-Optimizer (a private docker-compose stack) needs of this machine: folders, reserved ports and a report; nothing is installed, fetched or started";
+    enable = mkEnableOption "preparation for a separately installed AI-Optimizer (a private docker-compose stack): folders, reserved ports and a report. Nothing is installed, downloaded or started";
 
     dataRoot = mkOption {
       type = path;
-      description = "Folder of its data, which outlives its installation: `~/.local/share/ai-optimizer` in user scope, `/var/lib/ai-optimizer` in system scope.";
+      description = "Folder of AI-Optimizer's data, which stays when AI-Optimizer is removed. The default is `~/.local/share/ai-optimizer` in user scope and `/var/lib/ai-optimizer` in system scope.";
     };
 
     configRoot = mkOption {
       type = path;
-      description = "Folder of its configuration (`config.yaml`, `.env`, `settings.json`): `~/.config/ai-optimizer` in user scope, `config` below `dataRoot` in system scope.";
+      description = "Folder of AI-Optimizer's configuration (`config.yaml`, `.env`, `settings.json`). The default is `~/.config/ai-optimizer` in user scope and `config` below `dataRoot` in system scope.";
     };
 
     expectedLocation = mkOption {
       type = path;
       example = "/home/ann/src/AI-Optimizer";
-      description = "Where its owner puts the checkout: `~/Documents/AI-Optimizer` in user scope, `/srv/AI-Optimizer` in system scope. It is looked at, never written.";
+      description = "Folder where the owner puts the checkout of AI-Optimizer. It is read and never written. The default is `~/Documents/AI-Optimizer` in user scope and `/srv/AI-Optimizer` in system scope.";
     };
 
     statusFile = mkOption {
       type = path;
-      description = "Where `aistack prep` writes what it found: `nixos-quick-deploy/integration/ai-optimizer.json` below `~/.cache` in user scope, below `/var/cache` in system scope.";
+      description = "File to which `aistack prep` writes its report. The default is `nixos-quick-deploy/integration/ai-optimizer.json` below `~/.cache` in user scope and below `/var/cache` in system scope.";
     };
 
     networkName = mkOption {
       type = types.strMatching "[a-zA-Z0-9][a-zA-Z0-9_.-]*";
       default = "aidb-network";
-      description = "Bridge network that its containers share. `aistack prep ensure-network` makes it; nothing else does.";
+      description = "Bridge network that AI-Optimizer's containers share. Only `aistack prep ensure-network` creates it.";
     };
 
     ports = {
@@ -103,7 +103,7 @@ in
       default = stack.facts;
       defaultText = lib.literalExpression "config.services.aiStack.facts";
       example = lib.literalExpression "./facts.json";
-      description = "What `aistack facts` said of the machine's hardware: the model that its `.env` proposes follows from it. Null: the tool looks at the machine.";
+      description = "Hardware facts of the machine, as `aistack facts` writes them. The model in the proposed `.env` follows from them. `null`: the tool reads the hardware itself.";
     };
 
     user = mkOption {
@@ -122,14 +122,14 @@ in
     manifestPath = mkOption {
       type = types.str;
       internal = true;
-      description = "Where prep.json lies on the machine.";
+      description = "Path of prep.json on the machine.";
     };
 
     directories = mkOption {
       type = types.listOf types.str;
       internal = true;
       readOnly = true;
-      description = "The folders that a switch makes.";
+      description = "Folders that a switch creates.";
     };
   };
 

@@ -32,7 +32,7 @@ let
                 hf = config.huggingface;
               in
               "https://huggingface.co/${hf.repo}/resolve/${hf.revision}/${hf.file}";
-          defaultText = literalExpression "the file at that revision, where huggingface is given";
+          defaultText = literalExpression "the file that huggingface names";
           example = "https://example.org/models/tiny.gguf";
           description = "Address of the file.";
         };

@@ -14,7 +14,7 @@ in
   options.embeddingSize = mkOption {
     type = types.ints.positive;
     default = 384;
-    description = "Dimension of its vectors, as the embedding model gives them.";
+    description = "Dimension of the vectors that the embedding model returns.";
   };
 
   config = {

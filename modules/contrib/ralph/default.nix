@@ -9,12 +9,12 @@ in
     maxIterations = mkOption {
       type = types.ints.positive;
       default = 20;
-      description = "Rounds after which a task is given up. There is no value for \"for ever\".";
+      description = "Number of rounds after which the loop gives a task up. There is no value for \"no limit\".";
     };
     requireApproval = mkOption {
       type = types.bool;
       default = true;
-      description = "Ask before a change is kept.";
+      description = "Require a person's approval before a change is kept.";
     };
   };
 

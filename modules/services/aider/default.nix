@@ -8,7 +8,7 @@ in
   options.browser = mkOption {
     type = types.bool;
     default = false;
-    description = "Serve its page for the browser on the port, with an image that has it (`aider-full`).";
+    description = "Serve aider's web page on the port `http`. Needs an image that contains the page (`aider-full`).";
   };
 
   config = {

@@ -53,7 +53,7 @@ in
         apiBase = "http://inference.example:8000/v1";
       }
     ];
-    description = "Models beside those of this stack's engines.";
+    description = "Further models, next to those of the stack's engines.";
   };
 
   config = {

@@ -64,7 +64,7 @@ in
           };
         }
       ];
-      description = "Entries of `model_list` beside those of this stack's engines; for engines on other hosts.";
+      description = "Further entries of `model_list`, next to those of the stack's engines, for example for engines on other hosts.";
     };
     settings = mkOption {
       type = types.attrsOf types.anything;

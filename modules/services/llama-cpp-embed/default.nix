@@ -14,7 +14,7 @@ in
     longestChunk = mkOption {
       type = types.ints.positive;
       default = 2048;
-      description = "The longest text that clients send, in tokens. `ubatchSize` and the context of one slot must be at least that.";
+      description = "Longest text that clients send, in tokens. `ubatchSize` and the context of one slot must be at least as large.";
     };
     pooling = mkOption {
       type = types.nullOr (
@@ -27,7 +27,7 @@ in
         ]
       );
       default = null;
-      description = "How the tokens' vectors become one; null: as the model says.";
+      description = "How the vectors of the tokens are combined into one. `null`: as the model declares.";
     };
   };
 

@@ -13,7 +13,7 @@ in
   options.retention = mkOption {
     type = types.str;
     default = "720h";
-    description = "How long lines are kept.";
+    description = "Time for which log lines are kept.";
   };
 
   config = {

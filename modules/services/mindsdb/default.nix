@@ -9,7 +9,7 @@ in
     type = types.nullOr types.str;
     default = null;
     example = "admin";
-    description = "Name to log in with; together with `secretEnv.MINDSDB_PASSWORD`.";
+    description = "Name of the user who can log in. Set it together with `secretEnv.MINDSDB_PASSWORD`.";
   };
 
   config = {

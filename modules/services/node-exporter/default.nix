@@ -12,7 +12,7 @@ in
       "/"
       "/home"
     ];
-    description = "Mount points of the host whose sizes are told. In system scope NixOS's own `fileSystems` are the default.";
+    description = "Mount points of the host whose sizes are reported. In system scope the default is every entry of NixOS's `fileSystems` without the options `noauto` and `nofail`.";
   };
 
   config = {

@@ -17,28 +17,28 @@ in
       type = types.listOf (types.strMatching "[A-Za-z0-9][A-Za-z0-9._/-]*(:[A-Za-z0-9._-]+)?");
       default = [ ];
       example = [ "llama3.2:3b" ];
-      description = "Models of Ollama's library that its loader unit brings, behind the switch. The library has names and no hashes: for a model by hash use `importModels`.";
+      description = "Models of Ollama's library that the loader unit downloads after the switch. The library identifies models by name, without a hash: to pin a model by hash use `importModels`.";
     };
     importModels = mkOption {
       type = types.listOf types.str;
       default = [ ];
-      description = "Entries of `services.aiStack.models` (GGUF) that Ollama takes over under their names.";
+      description = "Entries of `services.aiStack.models` (GGUF files) that are imported into Ollama under the same names.";
     };
     parallel = mkOption {
       type = types.ints.positive;
       default = 4;
-      description = "Requests that one model answers at the same time; each takes its own share of the context's memory.";
+      description = "Number of requests that one model answers at the same time. Each request takes its own share of the context's memory.";
     };
     maxLoadedModels = mkOption {
       type = types.ints.positive;
       default = 2;
-      description = "Models that stay in memory at the same time.";
+      description = "Number of models that can be in memory at the same time.";
     };
     keepAlive = mkOption {
       type = types.str;
       default = "5m";
       example = "-1";
-      description = "How long an unused model stays in memory; -1: for ever.";
+      description = "How long an unused model stays in memory. `-1`: no limit.";
     };
   };
 

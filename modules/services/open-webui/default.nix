@@ -31,18 +31,18 @@ in
     auth = mkOption {
       type = types.bool;
       default = true;
-      description = "Ask users to log in. Without, whoever reaches the port is the administrator.";
+      description = "Require users to log in. If disabled, everyone who can reach the port is the administrator.";
     };
     signUp = mkOption {
       type = types.bool;
       default = false;
-      description = "Let anyone who reaches the page make an account, which an administrator must then admit. The first account, the administrator's, can be made either way.";
+      description = "Allow everyone who can reach the page to create an account, which an administrator must then approve. The first account, the administrator's, can always be created.";
     };
     adminEmail = mkOption {
       type = types.nullOr types.str;
       default = null;
       example = "admin@example.org";
-      description = "Address that the administrator logs in with; together with `secretEnv.WEBUI_ADMIN_PASSWORD` the account is made at the first start. null: the first visitor makes it.";
+      description = "E-mail address with which the administrator logs in. Together with `secretEnv.WEBUI_ADMIN_PASSWORD` it creates the administrator's account at the first start. `null`: the first visitor creates it.";
     };
     embeddings = mkOption {
       type = types.enum [
@@ -50,12 +50,12 @@ in
         "llama-cpp-embed"
       ];
       default = "bundled";
-      description = "What documents are searched with: the model that the image holds, or the stack's own server for embeddings. Documents that were indexed with the one must be indexed again for the other.";
+      description = "Embedding model for the search in documents: `bundled` is the model in the image, `llama-cpp-embed` is the stack's own server for embeddings. After a change, existing documents must be indexed again.";
     };
     persistentConfig = mkOption {
       type = types.bool;
       default = false;
-      description = "Let settings made in the interface win over what is declared, the addresses of the engines among them. Without, they last until the next start.";
+      description = "Keep settings that were made in the interface, even where they differ from the declared ones, such as the addresses of the engines. If disabled, they are lost at the next start.";
     };
   };
 

@@ -92,12 +92,12 @@ in
     user = mkOption {
       type = types.strMatching "[a-z_][a-z0-9_]*";
       default = "mcp";
-      description = "User that the database is made for.";
+      description = "User who owns the database.";
     };
     database = mkOption {
       type = types.strMatching "[a-z_][a-z0-9_]*";
       default = "mcp";
-      description = "Database that is made at the first start.";
+      description = "Database that is created at the first start.";
     };
     extensions = mkOption {
       type = extensions;
@@ -105,19 +105,19 @@ in
         "timescaledb"
         "vector"
       ];
-      description = "Extensions of `database`; added after each start where they are missing.";
+      description = "Extensions of `database`. Missing extensions are added after each start.";
     };
     migrations = mkOption {
       type = types.nullOr types.path;
       default = null;
-      defaultText = lib.literalMD "the tables of aidb, where that is on";
+      defaultText = lib.literalMD "the tables of aidb if `services.aiStack.aidb` is enabled, else `null`";
       example = lib.literalExpression "./migrations";
-      description = "Folder of versioned migrations (`V1__name.sql`, …) for `database`, each applied once and never changed afterwards.";
+      description = "Folder of versioned migrations (`V1__name.sql`, …) for `database`. Each migration is applied once; do not change its file afterwards.";
     };
     embeddingSize = mkOption {
       type = types.ints.between 1 16000;
       default = 384;
-      description = "Dimension of the vectors when the tables of aidb are made.";
+      description = "Dimension of the vectors in the tables of aidb. It counts when the tables are created.";
     };
     users = mkOption {
       type = types.attrsOf (
@@ -130,7 +130,7 @@ in
         }
       );
       default = { };
-      description = "Further users that may log in; made after the start where they are missing, never removed.";
+      description = "Further users who may log in. Missing users are created after each start; none is ever removed.";
     };
     databases = mkOption {
       type = types.attrsOf (
@@ -139,23 +139,23 @@ in
             owner = mkOption {
               type = types.nullOr identifier;
               default = null;
-              description = "Its owner; null: `user`.";
+              description = "Owner of the database. `null`: the value of `user`.";
             };
             extensions = mkOption {
               type = extensions;
               default = [ ];
-              description = "Its extensions.";
+              description = "Extensions of the database.";
             };
             migrations = mkOption {
               type = types.nullOr types.path;
               default = null;
-              description = "Folder of its versioned migrations.";
+              description = "Folder of the database's versioned migrations.";
             };
           };
         }
       );
       default = { };
-      description = "Further databases; made after the start where they are missing, never removed.";
+      description = "Further databases. Missing databases are created after each start; none is ever removed.";
     };
     settings = mkOption {
       type = types.attrsOf (
@@ -169,7 +169,7 @@ in
       example = {
         work_mem = "32MB";
       };
-      description = "Settings of the server. By default a quarter of the memory granted (`resources.memory`, or the machine's) is for shared buffers and three quarters are what the planner reckons with; parallel workers follow the cores in `services.aiStack.facts`.";
+      description = "Settings of the server. By default `shared_buffers` is a quarter and `effective_cache_size` three quarters of the memory (`resources.memory`, or the machine's memory), and the number of parallel workers follows the cores in `services.aiStack.facts`.";
     };
   };
 

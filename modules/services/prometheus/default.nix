@@ -17,17 +17,17 @@ in
     retention = mkOption {
       type = types.str;
       default = "30d";
-      description = "How long samples are kept.";
+      description = "Time for which samples are kept.";
     };
     scrapeInterval = mkOption {
       type = types.str;
       default = "30s";
-      description = "Time between two samples.";
+      description = "Time between two scrapes.";
     };
     scrapeConfigs = mkOption {
       type = types.listOf (types.attrsOf types.anything);
       default = [ ];
-      description = "Jobs beside those of this stack's services, as in Prometheus's `scrape_configs`.";
+      description = "Further scrape jobs, next to those of the stack's services, in the format of Prometheus's `scrape_configs`.";
     };
   };
 

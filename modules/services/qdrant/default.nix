@@ -40,7 +40,7 @@ in
               "Manhattan"
             ];
             default = "Cosine";
-            description = "How near two vectors are.";
+            description = "Measure of the distance between two vectors.";
           };
         };
       }
@@ -49,7 +49,7 @@ in
     example = {
       notes.size = 384;
     };
-    description = "Collections that are made when they are missing. One that exists with another dimension is reported and left as it is.";
+    description = "Collections of the database. Missing collections are created after each start. A collection that exists with another dimension is reported and not changed.";
   };
 
   config = {

@@ -64,13 +64,13 @@ in
       type = types.nullOr (types.strMatching "/.*");
       default = null;
       example = "/run/secrets/redis-password";
-      description = "Path of a file with the password that clients must give; no white space in it.";
+      description = "Path of a file with the password that clients must send. The password must not contain white space.";
     };
     maxMemory = mkOption {
       type = types.nullOr types.str;
       default = null;
       example = "1gb";
-      description = "Limit of the data set; null: none besides the container's memory.";
+      description = "Size limit of the data set. `null`: only the container's memory limits it.";
     };
     evictionPolicy = mkOption {
       type = types.enum [
@@ -84,7 +84,7 @@ in
         "volatile-ttl"
       ];
       default = "noeviction";
-      description = "What happens at `maxMemory`: by default writes are refused, because a queue that forgets loses work.";
+      description = "What Redis does when the data reaches `maxMemory`. The default refuses writes: a queue that drops entries loses work.";
     };
   };
 

@@ -23,7 +23,7 @@ in
     maxBatchPrefillTokens = mkOption {
       type = types.ints.positive;
       default = 4096;
-      description = "Most tokens of prompts in one batch.";
+      description = "Largest number of prompt tokens in one batch.";
     };
   };
 

@@ -51,33 +51,33 @@ in
     revision = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "Commit of the repository. Without it the model may be another one tomorrow.";
+      description = "Commit of the repository. Without it the repository's owner can replace the model at any time.";
     };
     servedModelName = mkOption {
       type = types.nullOr types.str;
       default = null;
-      description = "Name under which clients see the model; null: `model`.";
+      description = "Name under which clients see the model. `null`: the value of `model`.";
     };
     gpuMemoryUtilization = mkOption {
       type = types.numbers.between 0.05 1;
       default = 0.85;
-      description = "Share of each GPU's memory that the server takes. When it is not enough: 0.75 and `maxModelLen = 4096` leave room for others.";
+      description = "Share of each GPU's memory that the server uses. On a GPU that other programs use too, 0.75 and `maxModelLen = 4096` leave room for them.";
     };
     maxModelLen = mkOption {
       type = types.nullOr types.ints.positive;
       default = null;
       example = 8192;
-      description = "Longest context in tokens; null: the model's own. More than the model's own is refused by the server.";
+      description = "Longest context in tokens. `null`: the model's own. The server refuses to start with more than the model's own.";
     };
     tensorParallelSize = mkOption {
       type = types.ints.positive;
       default = 1;
-      description = "GPUs that the model is spread over.";
+      description = "Number of GPUs over which the model is split.";
     };
     allowCpu = mkOption {
       type = types.bool;
       default = false;
-      description = "Run without a GPU; give an `image` that can.";
+      description = "Run without a GPU. Needs an `image` for the processor.";
     };
   };
 

@@ -100,7 +100,7 @@ in
                 enable = mkOption {
                   type = types.bool;
                   default = config.port != null;
-                  defaultText = literalMD "whether the service has an endpoint";
+                  defaultText = literalMD "true if `port` is set";
                   description = "Whether Prometheus scrapes the service's metrics.";
                 };
                 port = maybe types.str "Name of the port. `null`: the service has no metrics.";

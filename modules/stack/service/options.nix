@@ -177,7 +177,7 @@ in
       type = types.nullOr (types.either types.path (types.attrsOf types.anything));
       # A path costs nothing until the checks read it.
       default = if config.lock == null || config.image == lockedImage then lockedContract else null;
-      defaultText = literalMD "that of the image in `pkgs/contracts`; `null` where `image` is another one";
+      defaultText = literalMD "the contract of the image in `pkgs/contracts`; `null` if `image` is another image";
       apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
       example = literalExpression "{ user = { set = \"app\"; uid = 1000; gid = 1000; }; programs = [ \"sh\" \"wget\" ]; }";
       description = "Contract of the image: what it contains, needs and refuses. Evaluation checks the service against it. A file or an attribute set as in `schemas/image-contract.schema.json`; every field is optional (`aistack images contract` prints the project's contracts). `null`: nothing is checked, and the image is assumed to be like the default one: its program listens on the ports of `ports`, runs as the user `runAs` (root if that is null) and may write the data folders; the image has the programs that `health.command` calls; the first process stops within 10 s of SIGTERM; and the program knows the arguments and variables that are rendered.";
@@ -233,7 +233,7 @@ in
     userNamespace.start = mkOption {
       type = types.nullOr (types.ints.between ids.size (4294967295 - ids.size));
       default = if stack.scope == "system" then ids.startOf name else null;
-      defaultText = literalMD "a range of its own, which follows from the service's name; in user scope `null`";
+      defaultText = literalMD "a reserved range that is derived from the service's name; `null` in user scope";
       example = 1879048192;
       description = "First of the ${toString ids.size} user and group ids of the host that are reserved for the container (system scope). Id 0 in the container is this id on the host, and the container's data belongs to ids of the range. `null`: the container uses the ids of the host, so an account with the same id can read its data and inspect its processes.";
     };
@@ -346,7 +346,7 @@ in
       };
       command = mkOption {
         type = types.str;
-        defaultText = literalMD "the service's own";
+        defaultText = literalMD "the service's own command";
         description = "Command that runs in the container. Exit code 0 means healthy.";
       };
       client = mkOption {
