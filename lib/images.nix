@@ -16,7 +16,7 @@ rec {
         digest = null;
       }
     else if m == null || named == null then
-      throw "services.aiStack: \"${reference}\" is no image reference: write registry/name:tag@sha256:digest"
+      throw "services.aiStack: \"${reference}\" is not a valid image reference: write registry/name:tag@sha256:digest"
     else
       {
         inherit reference;

@@ -13,7 +13,7 @@ rec {
       unit = toLower (builtins.elemAt m 1);
     in
     if m == null then
-      throw "services.aiStack: \"${text}\" is no amount of memory: write a number and k, m, g or t, as in \"4g\""
+      throw "services.aiStack: \"${text}\" is not a valid amount of memory: write a number and k, m, g or t, as in \"4g\""
     else if unit == "k" then
       n / 1024
     else if unit == "g" then

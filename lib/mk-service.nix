@@ -15,9 +15,9 @@ let
   shown = if folder then toString service else name;
 in
 if !folder && !(service ? name && service ? module) then
-  throw "aistack.lib.mkService: give it the folder of a service, or { name = …; module = …; }"
+  throw "aistack.lib.mkService: the argument must be the folder of a service, or { name = …; module = …; }"
 else if builtins.match "[a-z][a-z0-9-]*" name == null then
-  throw "aistack.lib.mkService ${shown}: a container is named after the service; use lower-case letters, digits and dashes, and begin with a letter"
+  throw "aistack.lib.mkService ${shown}: the name is not valid for a container: use lower-case letters, digits and dashes, and begin with a letter"
 else if folder && !builtins.pathExists module then
   throw "aistack.lib.mkService ${shown}: the folder has no default.nix, which says what the service is"
 else

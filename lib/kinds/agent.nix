@@ -74,13 +74,13 @@ in
     };
     warnings =
       lib.optional (config.model == null && engine != null && engine.models == [ ])
-        "${option}: the engine ${engine.name} names no model, so the program would ask for one of its own choice. Set ${option}.model.";
+        "${option}: the engine ${engine.name} declares no model, so the program would choose one by itself. Set ${option}.model.";
     assertions = [
       {
         assertion = config.engine == null || engine != null;
-        message = "${option}.engine = \"${toString config.engine}\" is none of the engines that are on (${
+        message = "${option}.engine = \"${toString config.engine}\" is not an enabled engine (enabled: ${
           lib.concatMapStringsSep ", " (e: e.name) stack.engines
-        }): set services.aiStack.${toString config.engine}.enable = true, or name another one.";
+        }): set services.aiStack.${toString config.engine}.enable = true, or choose another engine.";
       }
     ];
   };

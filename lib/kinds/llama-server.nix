@@ -270,11 +270,11 @@ in
     warnings =
       lib.optional
         (config.gpu.backend == "cpu" && needed != null && totalMiB != null && needed > totalMiB)
-        "${option}: ${toString config.model} needs about ${toString needed} MiB with a context of ${toString config.contextSize} tokens, and this machine has ${toString totalMiB} MiB of memory. Take a smaller contextSize, a smaller model, or a stronger quantisation (`aistack fit` says what fits).";
+        "${option}: ${toString config.model} needs about ${toString needed} MiB with a context of ${toString config.contextSize} tokens, and this machine has ${toString totalMiB} MiB of memory. Use a smaller contextSize, a smaller model, or a stronger quantisation (`aistack fit` shows what fits).";
     assertions = [
       {
         assertion = !declared || lib.hasPrefix "${folder}/" stack.models.${config.model}.path;
-        message = "${option}.model = \"${toString config.model}\" is an entry of services.aiStack.models, which lie in ${stack.modelsDir}, and the container sees ${folder}: set ${option}.data.models = \"${stack.modelsDir}\".";
+        message = "${option}.model = \"${toString config.model}\" is an entry of services.aiStack.models, whose files are in ${stack.modelsDir}, and the container sees ${folder}: set ${option}.data.models = \"${stack.modelsDir}\".";
       }
       {
         assertion = config.model != null;
@@ -282,7 +282,7 @@ in
       }
       {
         assertion = config.model == null || inModels;
-        message = "${option}.model = \"${toString config.model}\" lies in no folder that the container sees: it sees ${folder} (${option}.data.models). Move the file there, or set ${option}.data.models = \"${builtins.dirOf (toString config.model)}\".";
+        message = "${option}.model = \"${toString config.model}\" is in a folder that is not mounted into the container: the container sees ${folder} (${option}.data.models). Move the file there, or set ${option}.data.models = \"${builtins.dirOf (toString config.model)}\".";
       }
       {
         # Keys alone may be quantised without it.
@@ -291,7 +291,7 @@ in
       }
       {
         assertion = config.ubatchSize <= config.batchSize;
-        message = "${option}.ubatchSize = ${toString config.ubatchSize} is larger than batchSize = ${toString config.batchSize}: lower the one or raise the other.";
+        message = "${option}.ubatchSize = ${toString config.ubatchSize} is larger than batchSize = ${toString config.batchSize}: lower ubatchSize or raise batchSize.";
       }
     ];
   };

@@ -157,6 +157,6 @@ in
     assertion = facts == null || facts.schema == schema;
     message = "${option} has schema ${
       if facts.schema == null then "none" else toString facts.schema
-    }, this version reads schema ${toString schema}: write it anew with `aistack facts -o facts.json`.";
+    }, this version reads schema ${toString schema}: write the file again with `aistack facts -o facts.json`.";
   };
 }

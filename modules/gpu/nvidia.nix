@@ -50,7 +50,7 @@ in
         assertion = builtins.length branches <= 1 || gpu.branch != null;
         message = "services.aiStack.gpu: the NVIDIA cards of this host need different drivers: ${
           lib.concatMapStringsSep ", " describe cards
-        }. One driver runs at a time: set services.aiStack.gpu.nvidia.branch for the card to keep, or take one out.";
+        }. One driver runs at a time: set services.aiStack.gpu.nvidia.branch for the card to use, or remove one card.";
       }
     ];
 

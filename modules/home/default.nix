@@ -77,7 +77,7 @@ in
       assertions = [
         {
           assertion = osConfig == null || !cfg.verify.rollback;
-          message = "services.aiStack.verify.rollback of user ${user}: this home is a part of the system's generation and has none of its own. Set it in the system's services.aiStack, or leave it off.";
+          message = "services.aiStack.verify.rollback of user ${user}: Home Manager is a NixOS module here, so this home has no generations of its own. Set verify.rollback in the system's services.aiStack, or disable it here.";
         }
         {
           assertion = account == null || account.linger == true;

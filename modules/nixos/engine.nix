@@ -97,6 +97,6 @@ in
 
     warnings =
       optional (engine.storageDriver == "vfs")
-        "services.aiStack.engine.storageDriver = \"vfs\" copies every layer of every image, which takes several times the disk: it is for file systems on which nothing else works.";
+        "services.aiStack.engine.storageDriver = \"vfs\" copies every layer of every image and takes several times the disk space. Use it only on file systems where no other driver works.";
   };
 }

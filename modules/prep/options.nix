@@ -164,7 +164,7 @@ in
       }
       {
         assertion = !(within cfg.expectedLocation cfg.dataRoot);
-        message = "${root}.dataRoot = \"${cfg.dataRoot}\" lies in the checkout at ${root}.expectedLocation = \"${cfg.expectedLocation}\" and would go with it: choose a folder outside.";
+        message = "${root}.dataRoot = \"${cfg.dataRoot}\" lies in the checkout at ${root}.expectedLocation = \"${cfg.expectedLocation}\" and would be removed with it: choose a folder outside.";
       }
       (facts.assertion "${root}.facts" cfg.facts)
     ];

@@ -96,15 +96,15 @@ let
       }
       {
         assertion = c.image == null || s.image.tag != "latest" || s.image.digest != null;
-        message = "${option}.image = \"${toString c.image}\" is whatever `latest` is today: give a version and a digest.";
+        message = "${option}.image = \"${toString c.image}\" has the tag `latest`, which can point to another image later: use a tag with a version and a digest.";
       }
       {
         assertion = exposed -> c.openFirewall;
-        message = "${option}.address = \"${c.address}\" publishes ${name} beyond this machine (podman's ports bypass the firewall). If that is meant, set ${option}.openFirewall = true; else leave the address at 127.0.0.1.";
+        message = "${option}.address = \"${c.address}\" publishes ${name} beyond this machine (podman's ports bypass the firewall). If you want that, set ${option}.openFirewall = true; if not, use the address 127.0.0.1.";
       }
       {
         assertion = exposed -> (c.allowUnauthenticated || c.authenticated);
-        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. To have some, ${c.authHint}; or accept it with ${option}.allowUnauthenticated = true.";
+        message = "${option}.address = \"${c.address}\" opens ${name} to other machines without authentication. To require authentication, ${c.authHint}; to accept unauthenticated clients, set ${option}.allowUnauthenticated = true.";
       }
       {
         assertion = leaked == [ ];
@@ -120,11 +120,11 @@ let
         assertion = broken == [ ];
         message = "${
           concatStringsSep ", " (map (d: "${option}.data.${d.name}") broken)
-        }: the path of a folder cannot have a colon, which ends it for podman, nor a line break or another control character.";
+        }: the path of a folder must not contain a colon (podman separates paths by it), a line break or another control character.";
       }
       {
         assertion = s.gpu == null || s.gpu.unknown == [ ];
-        message = "${option}.gpus names ${concatStringsSep ", " s.gpu.unknown}, where this machine has no GPU for ${s.gpu.backend}. It has: ${
+        message = "${option}.gpus lists ${concatStringsSep ", " s.gpu.unknown}, where this machine has no GPU for ${s.gpu.backend}. Its GPUs: ${
           if cfg.gpu.cards == [ ] then
             "none (services.aiStack.facts lists no GPU)"
           else
@@ -133,7 +133,7 @@ let
       }
       {
         assertion = absent == [ ];
-        message = "${option} needs ${concatStringsSep ", " absent}, which is off: set ${
+        message = "${option} needs ${concatStringsSep ", " absent}, which is not enabled: set ${
           concatStringsSep " and " (map (n: "services.aiStack.${n}.enable = true") absent)
         }, or change ${option}.needs.";
       }

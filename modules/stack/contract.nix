@@ -266,7 +266,7 @@ in
           missing = lib.unique (missingIn has words);
         in
         fault (missing == [ ])
-          "${what} uses ${concatStringsSep ", " missing}, which the image does not have; it has ${concatStringsSep ", " contract.programs}. Change ${option}.${setting}.";
+          "${what} uses ${concatStringsSep ", " missing}, which the image does not contain; it contains ${concatStringsSep ", " contract.programs}. Change ${option}.${setting}.";
 
       set = name: container.environment ? ${name};
       valueOf = name: toString (container.environment.${name} or "");
@@ -274,9 +274,9 @@ in
     # Programs.
     optionals known (
       [ (programs "the health command" "health.command" (healthWords container.health)) ]
-      ++ optional overridden (programs "the entry point" "image or the definition" entrypoint)
+      ++ optional overridden (programs "the entry point" "image or entrypoint" entrypoint)
       ++ optional (contract.execsCommand or false && command != [ ] && container.command != [ ]) (
-        programs "the command" "extraArgs or the definition" command
+        programs "the command" "extraArgs or command" command
       )
     )
     # Folders.
@@ -293,7 +293,7 @@ in
           )
         ]
         ++ optional (mount.writable && mount.owner != null) (
-          fault (writes mount.owner user) "${mount.path} cannot be written: its folder belongs to ${showFolder mount.owner}, and the image runs as ${showUser user}. Set the definition's user to ${showUser user} (${mount.option})."
+          fault (writes mount.owner user) "${mount.path} cannot be written: its folder belongs to ${showFolder mount.owner}, and the image runs as ${showUser user}. Set ${option}.runAs to ${showUser user} (${mount.option})."
         )
       ) container.mounts
       ++
@@ -305,7 +305,7 @@ in
                 lib.any (m: below contract.workdir m.path) container.mounts
                 || (closed contract.workdir == [ ] && passes folders.${contract.workdir} user)
               )
-              "its working folder ${contract.workdir} is closed to ${showUser user}, as whom the container runs. Set the definition's user to one that may enter it."
+              "the container runs as ${showUser user}, who may not enter the image's working folder ${contract.workdir}. Set ${option}.runAs to a user who may."
           )
     )
     # Ports.
@@ -322,11 +322,11 @@ in
             && lib.any (hasInfix number) (command ++ map toString (builtins.attrValues container.environment));
         in
         fault (elem p.container (contract.listens or [ ]) || named || given)
-          "nothing in it listens on port ${number} (${p.option}): it listens on ${
+          "its program does not listen on port ${number} (${p.option}): it listens on ${
             concatMapStringsSep ", " toString (contract.listens or [ ])
           }${
             lib.optionalString (contract.portByOption or false
-            ) ", or on the port that an option or a variable names, and none names this one"
+            ) ", or on the port that an argument or a variable sets, and none sets this port"
           }."
       ) container.ports
     )
@@ -341,14 +341,14 @@ in
         in
         [
           (fault ((over == [ ] && !moved) || needless || container.hides ? ${path})
-            "it keeps ${kept.what} in ${path}, and ${
+            "the image keeps ${kept.what} in ${path}, and ${
               if moved then
-                "${kept.movedBy} = ${valueOf kept.movedBy} makes it look elsewhere"
+                "${kept.movedBy} = ${valueOf kept.movedBy} makes the program look elsewhere"
               else
                 "the mount of ${(head (over ++ [ { path = "nothing"; } ])).path} hides it"
             }. Mount the data elsewhere${
               lib.optionalString (kept ? unless) ", set ${kept.unless.name} to ${kept.unless.match}"
-            }, or say in the definition's `hides` why it is not needed."
+            }, or give the reason why it is not needed in ${option}.hides."
           )
         ]
       ) (contract.keeps or { })
@@ -356,7 +356,7 @@ in
     # Signals.
     ++ optional (firstShell != null) (
       fault (!(shellStays firstShell.script))
-        "its command leaves ${firstShell.shell} as the first process, which does not hand SIGTERM on: each stop ends with SIGKILL. End the script with `exec` outside of a pipe."
+        "${firstShell.shell} stays the first process of its command and does not forward SIGTERM: each stop ends with SIGKILL. End the script with `exec` outside of a pipe."
     )
     ++ [
       (fault
@@ -375,31 +375,31 @@ in
         )
         "${
           if overridden then head (first ++ [ "" ]) else "its program"
-        } does not end well on SIGTERM as the first process${
+        } does not stop cleanly on SIGTERM as the first process${
           lib.optionalString (!overridden && contract ? sigterm.note) " (${contract.sigterm.note})"
-        }: each stop ends with SIGKILL or an error. Set the definition's init = true."
+        }: each stop ends with SIGKILL or an error. Set ${option}.init = true."
       )
     ]
     ++ optional (contract.stopSeconds or null != null) (
       fault (container.stopTimeout >= contract.stopSeconds)
-        "it may need ${toString contract.stopSeconds} s to stop, and podman kills it after ${toString container.stopTimeout} s (StopTimeout; 10 where it is not set). Set virtualisation.quadlet.containers.<name>.containerConfig.stopTimeout."
+        "its program may need ${toString contract.stopSeconds} s to stop, and podman kills it after ${toString container.stopTimeout} s. Set ${option}.stopTimeout (virtualisation.quadlet.containers.<name>.containerConfig.stopTimeout overrides it)."
     )
     ++ optional (contract.stopSeconds or null != null && container.unitTimeout != null) (
       fault (container.unitTimeout > container.stopTimeout)
-        "podman waits ${toString container.stopTimeout} s for it to stop, and systemd kills podman after ${toString container.unitTimeout} s: raise the unit's TimeoutStopSec above StopTimeout."
+        "podman waits ${toString container.stopTimeout} s for the container to stop, and systemd kills podman after ${toString container.unitTimeout} s: set the unit's TimeoutStopSec above StopTimeout."
     )
     # Arguments and variables.
     ++ map (
       r:
       fault (
         (r ? since && !(newest r.since)) || builtins.match r.match arguments == null
-      ) "it refuses `${arguments}`: ${r.why}."
+      ) "its program refuses `${arguments}`: ${r.why}."
     ) (contract.refuses.arguments or [ ])
     ++ map (
       r:
       fault (
         !(set r.name) || (r ? match && builtins.match r.match (valueOf r.name) == null)
-      ) "it refuses the variable ${r.name}: ${r.why}. Unset ${option}.environment.${r.name}."
+      ) "its program refuses the variable ${r.name}: ${r.why}. Remove ${option}.environment.${r.name}."
     ) (contract.refuses.environment or [ ])
     ++ map (
       r:
@@ -410,7 +410,7 @@ in
           || (r ? when && !(set r.when))
           || (r ? unlessArgument && elem r.unlessArgument command)
         )
-        "it needs the variable ${r.name}: ${r.why}. Set ${option}.environment.${r.name}, or secretEnv.${r.name} where it is a secret."
+        "its program needs the variable ${r.name}: ${r.why}. Set ${option}.environment.${r.name}, or ${option}.secretEnv.${r.name} for a secret."
     ) (contract.requires.environment or [ ])
     ++ optional (contract ? firstWord && !overridden) (
       fault
@@ -421,16 +421,16 @@ in
             e: hasInfix "${baseNameOf e} ${contract.firstWord.word} " "${arguments} "
           ) imageEntrypoint
         )
-        "its command must begin with ${contract.firstWord.word}: ${contract.firstWord.why}. Let a script hand over to ${concatStringsSep " " imageEntrypoint} ${contract.firstWord.word}."
+        "its command must begin with ${contract.firstWord.word}: ${contract.firstWord.why}. End a script with a call of ${concatStringsSep " " imageEntrypoint} ${contract.firstWord.word}."
     )
     ++ map (
       h:
       fault (
         builtins.match h.match container.health != null
-      ) "the health command says too early that it is healthy: ${h.why}. Change ${option}.health.command."
+      ) "the health command reports healthy too early: ${h.why}. Change ${option}.health.command."
     ) (contract.health or [ ])
     ++ optional (contract.models or null == "served" && container.openai != null) (
       fault (container.openai.models != [ ] || container.openai.anyModel or false)
-        "clients are told no model name (the definition's openai.models is empty), and it answers a request for an unknown model with an error."
+        "clients get no model name (${option}.openai.models is empty), and the server answers a request for an unknown model with an error."
     );
 }

@@ -26,7 +26,7 @@ let
           type = types.strMatching "https?://.+";
           default =
             if config.huggingface == null then
-              throw "services.aiStack.models.${name}: say where it comes from, with url or huggingface"
+              throw "services.aiStack.models.${name} has no source: set url or huggingface"
             else
               let
                 hf = config.huggingface;
@@ -129,7 +129,7 @@ in
     assertions = [
       {
         assertion = twice == [ ];
-        message = "services.aiStack.models: ${lib.concatStringsSep ", " twice} is the file of more than one model: set fileName of one of them.";
+        message = "services.aiStack.models: ${lib.concatStringsSep ", " twice} is the file name of more than one model: set a different fileName for one of them.";
       }
     ]
     ++ lib.concatLists (
@@ -137,17 +137,17 @@ in
         {
           assertion =
             m.fileName != "." && m.fileName != ".." && builtins.match "[^[:cntrl:]]+" m.fileName != null;
-          message = "services.aiStack.models.${name}.fileName = ${builtins.toJSON m.fileName} is not the name of a file: set it to a name without line breaks, and not to \".\" or \"..\".";
+          message = "services.aiStack.models.${name}.fileName = ${builtins.toJSON m.fileName} is not a valid file name: use a name without line breaks that is not \".\" or \"..\".";
         }
         {
           assertion = !(util.hasLogin m.url);
-          message = "services.aiStack.models.${name}.url has a user and a password in it, which would be readable by everyone in the Nix store and in stack.json. Leave them out, and set services.aiStack.models.${name}.tokenFile to the path of a file with an access token.";
+          message = "services.aiStack.models.${name}.url contains a user name and a password, which would be readable by everyone in the Nix store and in stack.json. Remove them, and set services.aiStack.models.${name}.tokenFile to the path of a file with an access token.";
         }
       ]) cfg.models
     )
     ++ mapAttrsToList (name: _: {
       assertion = builtins.match "[a-z0-9][a-z0-9._-]*" name != null;
-      message = "services.aiStack.models.\"${name}\": a unit is named after it; use lower-case letters, digits, dots and dashes.";
+      message = "services.aiStack.models.\"${name}\" is not a valid name for its unit: use lower-case letters, digits, dots and dashes.";
     }) cfg.models;
 
     services.aiStack.helperUnits = mapAttrsToList (_: m: m.unit) cfg.models;

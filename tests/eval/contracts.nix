@@ -131,13 +131,13 @@ in
         "runs as 1000:1000"
       ];
   "vLLM as it was: a GGUF file is refused" = says "vllm" (vllm "/models/tiny.gguf") [
-    "it refuses `/models/tiny.gguf --port 8000`"
+    "its program refuses `/models/tiny.gguf --port 8000`"
     "GGUF left vLLM with 0.24"
   ];
   "Redis as it was: the shell stays in front of the server" =
     says "redis" { command = throughPipe; }
       [
-        "leaves sh as the first process"
+        "sh stays the first process"
         "SIGKILL"
       ];
   "Redis as it was: the modules are not loaded" = says "redis" { command = throughPipe; } [
@@ -151,11 +151,11 @@ in
         "podman kills it after 10 s"
       ];
   "MindsDB as it was: SIGTERM is ignored" = says "mindsdb" { } [
-    "does not end well on SIGTERM as the first process"
+    "does not stop cleanly on SIGTERM as the first process"
     "init = true"
   ];
   "LiteLLM as it was: clients are told no model name" = says "litellm" { openai = engine; } [
-    "clients are told no model name"
+    "clients get no model name"
     "unknown model"
   ];
   "Aider as it was behind LiteLLM: no model" =
@@ -182,7 +182,7 @@ in
   "Open WebUI as it was: the mount hides the models of the image" =
     says "open-webui" (webui "/app/backend/data")
       [
-        "it keeps the embedding, speech and tokenizer models"
+        "the image keeps the embedding, speech and tokenizer models"
         "the mount of /app/backend/data hides it"
         "RAG_EMBEDDING_ENGINE"
       ];
@@ -192,7 +192,7 @@ in
         health = "pg_isready -q -U mcp -d mcp && psql -U mcp -c 'SELECT 1' >/dev/null";
       })
       [
-        "says too early"
+        "reports healthy too early"
         "-h 127.0.0.1"
       ];
   "LiteLLM from 1.104 on needs a master key" = says "litellm" { tag = "v1.104.0"; } [
@@ -202,7 +202,7 @@ in
   "MindsDB as it was: the page of the image is not found" = says "mindsdb" {
     init = true;
     environment.MINDSDB_STORAGE_DIR = "/root/mindsdb_storage";
-  } [ "MINDSDB_STORAGE_DIR = /root/mindsdb_storage makes it look elsewhere" ];
+  } [ "MINDSDB_STORAGE_DIR = /root/mindsdb_storage makes the program look elsewhere" ];
 
   # ── and what is right ──
   "Alloy: outside of the closed folder, or with the capability" =
@@ -261,7 +261,7 @@ in
         command = [ "infinity" ];
       }
       [
-        "sleep does not end well on SIGTERM"
+        "sleep does not stop cleanly on SIGTERM"
       ];
   "files that are needed no more, or whose loss is declared" =
     equal
@@ -333,7 +333,7 @@ in
         ];
       }
       [
-        "nothing in it listens on port 9000"
+        "its program does not listen on port 9000"
         "services.aiStack.qdrant.ports.http"
       ];
   "a port that a variable names" = silent "ollama" {

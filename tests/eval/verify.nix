@@ -144,7 +144,7 @@ in
       ]).home-manager.users.ann
       [
         "services.aiStack.verify.rollback of user ann"
-        "none of its own"
+        "no generations of its own"
       ];
   "a home of its own can" = accepts (
     (self.homeConfigurations.ai.extendModules {

@@ -61,7 +61,7 @@ in
     assertions = [
       {
         assertion = config.ubatchSize >= config.longestChunk;
-        message = "${option}.ubatchSize = ${toString config.ubatchSize} is smaller than longestChunk = ${toString config.longestChunk}: the server answers such a text with an error. Raise ubatchSize (and batchSize), or cut texts shorter and lower longestChunk.";
+        message = "${option}.ubatchSize = ${toString config.ubatchSize} is smaller than longestChunk = ${toString config.longestChunk}: the server answers a longer text with an error. Raise ubatchSize (and batchSize), or split texts into shorter pieces and lower longestChunk.";
       }
       {
         assertion = config.contextSize == 0 || config.contextSize / config.parallel >= config.longestChunk;

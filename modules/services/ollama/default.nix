@@ -102,7 +102,7 @@ in
     assertions = [
       {
         assertion = unknown == [ ];
-        message = "${option}.importModels: ${lib.concatStringsSep ", " unknown} is no entry of services.aiStack.models (${lib.concatStringsSep ", " (builtins.attrNames stack.models)}).";
+        message = "${option}.importModels: ${lib.concatStringsSep ", " unknown} is missing in services.aiStack.models (it has: ${lib.concatStringsSep ", " (builtins.attrNames stack.models)}).";
       }
     ];
   };

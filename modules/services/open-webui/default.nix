@@ -175,7 +175,7 @@ in
       }
       {
         assertion = config.embeddings == "bundled" || stack.enabled "llama-cpp-embed";
-        message = "${option}.embeddings = \"llama-cpp-embed\", which is off: set services.aiStack.llama-cpp-embed.enable = true, or embeddings = \"bundled\".";
+        message = "${option}.embeddings = \"llama-cpp-embed\", which is not enabled: set services.aiStack.llama-cpp-embed.enable = true, or embeddings = \"bundled\".";
       }
     ];
   };

@@ -294,16 +294,16 @@ in
     assertions = [
       {
         assertion = unknown == [ ];
-        message = "${option}.databases: the owner ${lib.concatStringsSep ", " unknown} is no user of the server: add ${option}.users.<name>, or leave the owner out.";
+        message = "${option}.databases: the owner ${lib.concatStringsSep ", " unknown} is not a user of the server: add ${option}.users.<name>, or remove the owner.";
       }
       {
         assertion = !(config.databases ? ${config.database});
-        message = "${option}.databases.${config.database} is the database that ${option}.database names already: use ${option}.extensions and ${option}.migrations for it.";
+        message = "${option}.databases.${config.database} is already the main database (${option}.database): use ${option}.extensions and ${option}.migrations for it.";
       }
       {
         assertion =
           !(stack.enabled "aidb") || config.migrations != null || builtins.elem "vector" config.extensions;
-        message = "${option}.extensions has no vector, which the tables of services.aiStack.aidb need.";
+        message = "${option}.extensions lacks \"vector\", which the tables of services.aiStack.aidb need: add it.";
       }
     ];
   };

@@ -83,7 +83,7 @@ in
       expect = toString config.model;
     };
     warnings = [
-      "${option}: text-generation-inference was archived in March 2026 and gets no fixes any more; vllm and llama-cpp serve the same models."
+      "${option}: text-generation-inference was archived in March 2026 and gets no more fixes. Use vllm or llama-cpp, which serve the same models."
     ];
     assertions = [
       {

@@ -206,17 +206,17 @@ in
     };
     warnings =
       lib.optional (config.model != null && !local && config.revision == null)
-        "${option}.model = \"${config.model}\" without a revision is whatever the repository holds today: set ${option}.revision to a commit.";
+        "${option}.model = \"${config.model}\" has no revision, so the repository's owner can replace the model at any time: set ${option}.revision to a commit.";
     assertions = [
       {
         assertion = !(local && noGguf);
-        message = "${option}.model = \"${toString config.model}\" is an entry of services.aiStack.models, that is one GGUF file, and vLLM reads none since 0.24 (the image is ${tag}). Serve it with services.aiStack.llama-cpp.model, or name a repository on Hugging Face here.";
+        message = "${option}.model = \"${toString config.model}\" is an entry of services.aiStack.models, which is a GGUF file, and vLLM has not read GGUF files since 0.24 (the image is ${tag}). Serve it with services.aiStack.llama-cpp.model, or name a repository on Hugging Face here.";
       }
       {
         assertion = !(config.gpu.backend == "rocm" && instinct != [ ] && lib.hasInfix "_rdna_" tag);
         message = "${option}.image = \"${toString config.image}\" is AMD's image for RDNA cards, and ${
           lib.concatMapStringsSep ", " (c: "${c.slot} (${c.gfxTarget})") instinct
-        } is of another family (CDNA). Set ${option}.image to AMD's image with _cdna_ in its tag, or ${option}.gpus to the other cards.";
+        } belongs to another family (CDNA). Set ${option}.image to AMD's image with _cdna_ in its tag, or ${option}.gpus to the other cards.";
       }
       {
         assertion = config.model != null;
@@ -224,7 +224,7 @@ in
       }
       {
         assertion = config.allowCpu || config.gpu.backend == "cuda" || config.gpu.backend == "rocm";
-        message = "${option} needs an NVIDIA or AMD GPU, and its backend here is ${config.gpu.backend}. Use llama-cpp on this machine; or, with an image that can compute on the processor, set ${option}.allowCpu = true.";
+        message = "${option} needs an NVIDIA or AMD GPU, and its backend here is ${config.gpu.backend}. Use llama-cpp on this machine; or, with an image for the processor, set ${option}.allowCpu = true.";
       }
     ];
   };

@@ -38,7 +38,7 @@ let
     address = util.reachable s.address;
     port =
       (s.ports.${port}
-        or (throw "${option} names its port ${port}, and ${option}.ports has ${lib.concatStringsSep ", " (builtins.attrNames s.ports)}")
+        or (throw "${option} uses the port ${port}, which is not in ${option}.ports; it has ${lib.concatStringsSep ", " (builtins.attrNames s.ports)}")
       ).host;
   };
   hostPort =

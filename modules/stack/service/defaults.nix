@@ -81,7 +81,7 @@ let
       stray = builtins.attrNames (removeAttrs module reserved);
     in
     if (module ? config || module ? options) && stray != [ ] then
-      throw "${toString file} sets ${lib.concatStringsSep ", " stray} beside `options`: move these into `config = { … };`"
+      throw "${toString file} sets ${lib.concatStringsSep ", " stray} next to `options`: move these into `config = { … };`"
     else
       {
         _file = toString file;

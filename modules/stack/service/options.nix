@@ -43,7 +43,7 @@ let
     if imageKey == null then
       null
     else if !(images ? ${imageKey}) then
-      throw "${option}.lock = \"${imageKey}\": the image lock (pkgs/images.json) has no such entry"
+      throw "${option}.lock = \"${imageKey}\": the image lock (pkgs/images.json) has no entry with that name"
     else if config.imageArchive == null then
       util.lockedReference images.${imageKey}
     else
