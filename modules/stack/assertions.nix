@@ -1,5 +1,5 @@
-# What can be known to be wrong before a switch. Each message says what, with which
-# values, and which option to change.
+# Faults that evaluation finds before a switch. Each message names the fault, the values and
+# the option to change.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -16,7 +16,7 @@ let
   inherit (cfg.resolved) services;
   contract = import ./contract.nix { inherit lib; };
 
-  # What of a container its image's contract is about.
+  # The properties of a container that the contract of its image restricts.
   facts =
     s:
     let
@@ -41,7 +41,7 @@ let
         ;
       user = c.runAs;
       capabilities = attrNames c.capabilities;
-      # podman's own is 10 s.
+      # podman's default is 10 s.
       stopTimeout = if stopTimeout == null then 10 else stopTimeout;
       unitTimeout =
         let
@@ -61,7 +61,7 @@ let
         map (d: {
           path = d.container;
           writable = !d.readOnly;
-          # In the container: the folder's owner is its user, in both scopes.
+          # Ids inside the container: in both scopes the container's user owns the folder.
           owner = (if c.runAs == null then root else c.runAs) // {
             inherit (d) mode;
           };
@@ -75,7 +75,7 @@ let
         }) (attrNames s.configFiles);
     };
 
-  # Without the value, where the word itself is one.
+  # The name of a flag. A word without a dash can be the secret value itself, so it is not shown.
   shown = word: if lib.hasPrefix "-" word then word else "an argument";
 
   forService =
@@ -140,7 +140,8 @@ let
     ]
     ++ c.assertions;
 
-  # A service that is wrong by itself (no model, say) has no command to look at.
+  # Check the contract only if the service's own assertions hold: a service without a model,
+  # for example, has no valid command to check.
   withContract =
     name: s:
     let

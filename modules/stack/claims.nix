@@ -1,4 +1,4 @@
-# What a stack claims in the ledger of its host (../ledger.nix).
+# The claims of a stack in the ledger of its host (ledger.nix).
 { lib }:
 let
   inherit (lib) concatLists mapAttrsToList;
@@ -6,7 +6,7 @@ let
   published = import ./published.nix { inherit lib; };
 in
 {
-  # What quadlets next to the stack's own publish and are called, in the same scope.
+  # Published ports and names of other quadlets in the same scope.
   quadlet =
     { resolved, quadlet }:
     let
@@ -45,13 +45,13 @@ in
     of "containers" "containerConfig" (quadlet.containers or { })
     ++ of "pods" "podConfig" (quadlet.pods or { });
 
-  # What the stack's services claim.
+  # Claims of the stack's services.
   stack =
     resolved:
     let
       owner =
         s: "${s.option} (${if resolved.scope == "system" then "system" else "user ${resolved.user}"})";
-      # Container names are unique for each engine: root's, and each user's.
+      # Container names are unique for each podman: root's, and each user's.
       domain = if resolved.scope == "system" then "container" else "container of ${resolved.user}";
     in
     concatLists (

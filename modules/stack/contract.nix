@@ -1,6 +1,6 @@
-# A service's container against the contract of its image (pkgs/contracts): what upstream's
-# image has, needs and refuses. Gives the assertions; a fact that the contract does not
-# state is not checked.
+# Compares a service's container with the contract of its image (pkgs/contracts): what upstream's
+# image contains, needs and refuses. The result is a list of assertions. A property that the
+# contract does not state is not checked.
 { lib }:
 let
   inherit (lib)
@@ -23,7 +23,7 @@ let
     "dash"
     "sh"
   ];
-  # What a shell does by itself: a program of that name is not needed.
+  # Commands that are built into a shell, so the image needs no program of that name.
   builtinCommands = [
     "."
     ":"
@@ -51,7 +51,7 @@ let
     "unset"
     "wait"
   ];
-  # Words in front of a command.
+  # Words that can stand before a command.
   prefixes = [
     "!"
     "do"
@@ -71,7 +71,7 @@ let
     "fi"
     "for"
   ];
-  # As process 1 a program gets only the signals that it handles; these handle none.
+  # The kernel gives process 1 only the signals that it handles. These programs handle none.
   heedless = [
     "cat"
     "sleep"
@@ -79,7 +79,7 @@ let
   ];
 
   pieces = pattern: text: filter builtins.isString (builtins.split pattern text);
-  # A word for each quoted text, and nothing for redirections.
+  # Replaces each quoted text by the word Q and removes redirections.
   plain =
     script:
     concatStringsSep " " (
@@ -88,11 +88,11 @@ let
       )
     );
   wordsOf = text: filter (w: w != "") (pieces "[ \n\t\\]+" text);
-  # `a && b || c`: any of the parts between `||` may do it.
+  # `a && b || c`: the script works if one of the parts between `||` works.
   alternatives = script: map simple (pieces "[|][|]" (plain script));
-  # The simple commands of a script without `||`, each a list of words.
+  # The simple commands of a script without `||`, each as a list of words.
   simple = text: filter (words: words != [ ]) (map wordsOf (pieces "[|&;(){}\n]+" text));
-  # The program that a simple command runs; null: none.
+  # The program that a simple command runs, or null if it runs none.
   programOf =
     words:
     if words == [ ] then
@@ -118,7 +118,7 @@ let
       else
         word;
 
-  # Words -> { shell, script } where they are a shell with a script.
+  # Words -> { shell, script } if the words call a shell with a script, else null.
   shellOf =
     words:
     if builtins.length words >= 3 && elem (baseNameOf (head words)) shells then
@@ -135,7 +135,7 @@ let
     else
       null;
 
-  # Programs that are asked for in vain; `has` says whether the image has one.
+  # Programs that the words call and the image lacks. `has` tells whether the image has a program.
   missingIn =
     has: words:
     let
@@ -150,12 +150,12 @@ let
       lacks = map (commands: filter (p: p != null && !(has p)) (map programOf commands)) (
         alternatives script
       );
-      # A network by file name is bash's alone.
+      # Only bash opens network connections by the file name /dev/tcp.
       network = optional (shell != "bash" && hasInfix "/dev/tcp/" script) "bash (for /dev/tcp)";
     in
     (if lib.any (l: l == [ ]) lacks then [ ] else concatLists lacks) ++ network;
 
-  # podman: a JSON array is run as it is, a text by the image's sh.
+  # podman runs a JSON array as it is, and a text with the image's sh.
   healthWords =
     text:
     if hasPrefix "[" text then
@@ -168,7 +168,8 @@ let
       ];
   entrypointWords = text: if hasPrefix "[" text then builtins.fromJSON text else [ text ];
 
-  # Whether a script leaves its shell in front of the program: it heeds no signal then.
+  # Whether the shell stays the parent process of the script's program. A shell as process 1
+  # does not forward signals.
   shellStays =
     script:
     let
@@ -179,7 +180,7 @@ let
 
   below = path: folder: folder == "/" || path == folder || hasPrefix "${folder}/" path;
 
-  # A digit of an octal mode, for a process.
+  # The digit of a folder's octal mode that applies to a process of this user.
   digit =
     folder: user:
     let
@@ -229,7 +230,7 @@ in
         || elem program imageEntrypoint
         || (hasInfix "/" program && elem (baseNameOf program) contract.programs);
 
-      # What is run.
+      # The command that runs.
       overridden = container.entrypoint != null;
       entrypoint = if overridden then entrypointWords container.entrypoint else imageEntrypoint;
       command =
@@ -240,7 +241,7 @@ in
         else
           imageCommand;
       arguments = concatStringsSep " " command;
-      # Process 1, without an init before it.
+      # Process 1, if podman's init is not used.
       first = if !overridden && contract.execsCommand or false then command else entrypoint ++ command;
       firstShell = shellOf first;
       newest = since: lib.versionAtLeast (lib.removePrefix "v" (toString version)) since;
@@ -252,7 +253,7 @@ in
         "DAC_READ_SEARCH"
       ];
       folders = contract.folders or { };
-      # Folders of the image on the way to a path, but for those that a mount replaces.
+      # Parent folders of a path in the image, without those that a mount replaces.
       onTheWay =
         path:
         filter (

@@ -1,6 +1,5 @@
-# The core, the same in every scope: what a user may say (options), what follows
-# from it (the resolved stack), and what is wrong with it (assertions). The back
-# ends in ../nixos and ../home turn the result into files, units and users.
+# The core, the same in every scope: options, the resolved stack that is derived from them, and
+# assertions. The back ends in ../nixos and ../home turn the result into files, units and users.
 {
   config,
   lib,
@@ -30,8 +29,8 @@ let
   claims = import ./claims.nix { inherit lib; };
 
   enabled = map (name: cfg.${name}) cfg.enabledNames;
-  # Whether anything but the option's own default says something of a service. The others are
-  # not evaluated at all, which is most of what a service costs that nobody uses.
+  # Whether the configuration sets anything of a service. A service that nobody sets is not
+  # evaluated, which saves most of the evaluation time of an unused service.
   isMentioned =
     name: options.services.aiStack.${name}.highestPrio < (lib.mkOptionDefault null).priority;
 in
@@ -124,7 +123,7 @@ in
       description = "Scope of the stack: `system` (NixOS) or `user` (Home Manager).";
     };
 
-    # Set by the back ends: whose stack it is, and where the manifest lies.
+    # Set by the back ends: the owner of the stack and the path of the manifest.
     identity = mkOption {
       internal = true;
       type = types.submodule {
@@ -288,14 +287,14 @@ in
           };
       };
       assertions =
-        # Those of services in containers are in assertions.nix.
+        # The assertions of services with a container are in assertions.nix.
         concatLists (map (service: service.assertions) (lib.filter (service: !service.container) enabled));
 
       warnings =
         let
           unpinned = attrNames (
             filterAttrs (
-              # One without an image has an assertion that says so.
+              # A service without an image already has an assertion that reports it.
               _: s: s.image.reference != null && s.image.digest == null && s.image.archive == null
             ) cfg.resolved.services
           );

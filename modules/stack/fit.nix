@@ -1,6 +1,6 @@
-# The memory that llama.cpp needs for a model, by the formula of `aistack fit` (the
-# documentation of the crate aistack-gguf states it, docs/performance.md how near it
-# comes). Shape: schemas/model-shape.schema.json.
+# The memory that llama.cpp needs for a model, by the formula of `aistack fit`. The documentation
+# of the crate aistack-gguf states the formula, docs/performance.md states its accuracy. Shape:
+# schemas/model-shape.schema.json.
 { lib }:
 let
   inherit (lib) max min;
@@ -10,7 +10,7 @@ let
   toMiB = bytes: divUp bytes mib;
   up = tokens: 256 * divUp tokens 256;
 
-  # Bytes that 32 values take in the KV cache.
+  # Size of 32 values in the KV cache, in bytes.
   bytesOf32 = {
     f32 = 128;
     f16 = 64;

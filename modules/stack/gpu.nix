@@ -1,4 +1,4 @@
-# Which devices and variables give a container the GPUs that it asked for.
+# Devices and variables that give a container its GPUs.
 { lib }:
 let
   inherit (lib)
@@ -23,8 +23,8 @@ rec {
     "video"
   ];
 
-  # The machine's cards that a backend can use, in the order of their slots, which is
-  # the order in which CUDA's container toolkit, ROCm and Vulkan number them.
+  # The machine's cards that a backend can use, in the order of their slots: CUDA's container
+  # toolkit, ROCm and Vulkan number the cards in this order.
   cardsFor =
     backend: cards:
     filter (
@@ -87,7 +87,7 @@ rec {
     }
     .${backend};
 
-  # /dev/dri holds all cards; these variables narrow it down.
+  # /dev/dri contains all cards. These variables select some of them.
   environment =
     {
       backend,
@@ -107,8 +107,8 @@ rec {
       HSA_OVERRIDE_GFX_VERSION = hsaOverrideGfxVersion;
     };
 
-  # What two or more services on one card take together, where it is known, against
-  # what the card has: one text for each card that is too small.
+  # Compares the memory of each card with the sum of what its services use, as far as both are
+  # known. One message for each card that is too small.
   tooSmall =
     { cards, services }:
     lib.concatMap (

@@ -1,20 +1,20 @@
-# User and group ids of containers in system scope. Each container has a range of the
-# host's ids to itself, so that no account of the host and no other container can read its
-# files, look into its processes or send them signals.
+# User and group ids of containers in system scope. Each container has its own range of the
+# host's ids, so that no account of the host and no other container can read its files, inspect
+# its processes or send signals to them.
 #
-# The ranges lie where systemd says that nobody else takes ids: above its containers
-# (…1879048191) and below its foreign range (2147352576…).
+# The ranges use ids that systemd leaves unused: above its containers (…1879048191) and below its
+# foreign range (2147352576…).
 # Source: https://systemd.io/UIDS-GIDS/, "Summary".
 { lib }:
 rec {
-  # Ids in a range. `nobody` is 65534, so an image may use all 16 bits.
+  # Number of ids in a range. `nobody` is 65534, so an image may use all 16 bits.
   size = 65536;
   first = 1879048192;
   ranges = 4094;
 
-  # The first id of a service's range. It depends on the container's name alone: adding or
-  # removing a service moves the files of no other. Two names that meet are a conflict in the
-  # ledger; those of the catalogue do not, which a test holds.
+  # The first id of a service's range. It depends on the container's name alone, so
+  # adding or removing a service never changes the ids of another service. If two names get the
+  # same range, the ledger reports a conflict. A test proves that the project's services do not.
   startOf =
     name:
     first
@@ -24,10 +24,10 @@ rec {
         builtins.substring 0 8 (builtins.hashString "sha256" "local-ai-${name}")
       )) ranges;
 
-  # Groups of the host that a container keeps. They get ids above the range's own.
+  # Groups of the host that a container keeps. Their ids in the container are above the range.
   groupIn = index: size + index;
 
-  # What a service gets of ids; null: those of the host (user scope has its own ways).
+  # The ids of a service, or null if it uses the ids of the host (user scope maps ids differently).
   of =
     {
       start,

@@ -1,20 +1,20 @@
-# What services know of the stack and of each other: the argument `stack` of a service's
+# What services can read of the stack and of each other: the argument `stack` of a service's
 # module, and `services.aiStack.interface` for other modules. docs/services.md explains it.
 #
 #   scope dataRoot address portOffset facts gpu network modelsDir models
 #                           options of the stack
 #   enabled NAME            whether that service is enabled
-#   config NAME             its configuration
-#   host NAME               its name on the network of the containers
-#   port NAME PORT          its port there, as text
+#   config NAME             the service's configuration
+#   host NAME               the service's name on the network of the containers
+#   port NAME PORT          the service's port on that network, as text
 #   target NAME PORT        "host:port"
 #   url NAME PORT           "http://host:port"
-#   secret NAME SECRET      file on the host that holds a secret of it, or null
-#   requested NAME          what the other enabled services ask of it (`requests`)
+#   secret NAME SECRET      file on the host with a secret of the service, or null
+#   requested NAME          values that the other enabled services request from it (`requests`)
 #   engines                 OpenAI-compatible endpoints of the enabled services, see `engineOf`
 #   enginesFor NAME         the same without those of NAME
-#   engineNames             names of those that clients may use, the best first
-#   engine NAME             the one of that name; of null the best one; null: there is none
+#   engineNames             names of the engines that clients may use, the best rank first
+#   engine NAME             the engine with that name, for null the best one; null if there is none
 #   metrics                 Prometheus endpoints of the enabled services, see `metricsOf`
 { lib, util }:
 cfg:
@@ -44,7 +44,7 @@ let
         ;
       url = "${stack.url name "http"}/v1";
       hostUrl = "http://${util.bracket (util.reachable s.address)}:${toString s.ports.http.host}/v1";
-      # The variable in which a client of several engines has this one's key.
+      # The variable with this engine's key, for a client of several engines.
       apiKeyVariable =
         if apiKeySource == null then
           null

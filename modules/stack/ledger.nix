@@ -1,12 +1,11 @@
-# The ledger: everything on one host that can be claimed once only. Claims are
-# grouped or sorted by what they claim before they are compared, so the work grows
-# as n log n with their number and not with its square.
+# The ledger: everything on one host that only one owner can use. Claims are grouped or sorted
+# before they are compared, so the work grows as n log n with their number and not with its square.
 #
 # A claim is { kind, owner, option, … }:
 #   port       protocol, address, port
-#   directory  path, exclusive (whether it writes there)
-#   name       domain (container, network; of whom), name
-#   gpu        slot; shown, and compared by memory elsewhere
+#   directory  path, exclusive (whether the owner writes there)
+#   name       domain (containers or networks of one podman), name
+#   gpu        slot; only shown here, gpu.nix compares the memory
 #   ids        of (user, group or both), start, size: a range of the host's ids
 { lib, util }:
 let
@@ -45,8 +44,8 @@ let
     key: meets: claims:
     concatMap (pairs meets) (filter (g: length g > 1) (mapAttrsToList (_: g: g) (groupBy key claims)));
 
-  # In the order of their paths a folder comes right before what lies in it, so each
-  # claim is held only against the folders that it lies in.
+  # Sorted by path, a folder comes right before its content, so each claim is compared only with
+  # the folders that contain it.
   nested =
     claims:
     let
@@ -72,8 +71,8 @@ let
       found = [ ];
     } sorted).found;
 
-  # Ranges of ids that overlap: in the order of their starts, each is held against those that
-  # have not ended before it begins.
+  # Ranges of ids that overlap: sorted by start, each range is compared with those that have not
+  # ended before its start.
   overlapping =
     claims:
     let
@@ -135,7 +134,7 @@ in
     ++ overlapping (ofKind "ids" claims)
     ++ grouped (c: "${c.domain}/${c.name}") (_: _: true) (ofKind "name" claims);
 
-  # One text for all of them.
+  # One message for all conflicts.
   report =
     found:
     "services.aiStack: ${toString (length found)} conflict(s) on this host:\n"
@@ -144,7 +143,7 @@ in
       "  claimed twice: ${describe a}\n${side a}\n${side b}"
     ) found;
 
-  # Every claim, one a line, aligned: what `ledger.table` shows.
+  # All claims as an aligned table, one per line, for `ledger.table`.
   table =
     claims:
     let

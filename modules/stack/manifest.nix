@@ -1,7 +1,7 @@
-# The content of stack.json, as a value: what the tools know of the stack
-# (schemas/stack.schema.json). `hashes` has the hash of each service; it covers what the
-# container is made from. Paths of the tool stay out of it, so that a new version of the tool
-# restarts nothing.
+# The content of stack.json, as a value: all that the tools know of the stack
+# (schemas/stack.schema.json). `hashes` has the hash of each service, over all properties of its
+# container. The hash does not cover paths of the tool, so that a new version of the tool restarts
+# nothing.
 { lib }:
 resolved: hashes: {
   schema = 1;
@@ -38,7 +38,7 @@ resolved: hashes: {
       configHash = hashes.${name};
       secrets = map (secret: removeAttrs secret [ "target" ]) s.secrets;
     }
-    # Fields that few services have are left out of the others.
+    # Fields that few services have are omitted when they are empty.
     // lib.filterAttrs (_: v: v != null && v != [ ]) {
       ids = if s.ids == null then null else { inherit (s.ids) start size; };
       inherit (s)

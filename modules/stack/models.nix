@@ -1,5 +1,5 @@
-# Models by hash: where each comes from, the unit that fetches it, and the file that
-# engines are given. Nothing is fetched by evaluation or by a switch.
+# Models by hash: the source of each model, the unit that downloads it, and the file that engines
+# read. Neither evaluation nor a switch downloads anything.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -157,9 +157,9 @@ in
         Unit = {
           Description = "Local AI: model ${name}";
           WantsMountsFor = [ (util.systemd.word (util.systemd.path cfg.modelsDir)) ];
-          # A download that ends after the stack was stopped would start an engine again.
+          # Otherwise a download that ends after the stack was stopped would start an engine again.
           PartOf = [ cfg.resolved.target ];
-          # Who waits for the file is started when it is there.
+          # Services that wait for the file are started when it is present.
           OnSuccess =
             mapAttrsToList (_: s: s.unit) (
               lib.filterAttrs (_: s: lib.any (f: (f.unit or null) == m.unit) s.files) cfg.resolved.services

@@ -1,6 +1,6 @@
-# Published ports as podman and docker write them -> [ { address, port, protocol } ].
+# Published ports in the notation of podman and docker -> [ { address, port, protocol } ].
 #   "8080:80"  "127.0.0.1:8080:80/udp"  "[::1]:8080:80"  "8000-8003:9000-9003"
-# A container port alone ("80") gets a host port at random and claims none.
+# A container port alone ("80") gets a random host port and claims none.
 { lib }:
 text:
 let

@@ -1,5 +1,5 @@
-# The file on the host that holds a secret of a service: the user's, the one that is made at
-# the first start, or another service's; null where there is none.
+# The file on the host with a secret of a service: the user's file, the file that is generated at
+# the first start, or a file of another service. null if there is none.
 cfg: name: secret:
 let
   s = cfg.${name};

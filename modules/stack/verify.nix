@@ -1,5 +1,5 @@
-# What runs behind a switch and once a day: `aistack-testdriver quick`, and, where it is
-# asked for, the way back to the generation before.
+# Runs `aistack-testdriver quick` after each switch and once a day and, if enabled, the rollback to
+# the previous generation.
 {
   config,
   lib,
@@ -29,15 +29,15 @@ let
     "--wait"
     (toString cfg.verify.timeout)
   ];
-  # Behind a switch the old containers are still well: what is asked must be what was
-  # declared. Waits for the one in the background, and fails where an image is not there.
+  # Right after a switch the old containers still run. `aistack apply` waits for the one already in
+  # progress, so that the new containers are tested. It fails if an image is missing.
   applied = escaped [
     "${cfg.package}/bin/aistack"
     "unit"
     "apply"
     "--stack"
     cfg.identity.manifestPath
-    # What it could not get is not asked for a second time.
+    # Images that could not be downloaded are not requested a second time.
     "--settled"
   ];
   verify = {
@@ -55,8 +55,8 @@ let
     _: s:
     let
       c = s.config;
-      # The secret that clients send, where there is one: its name in stack.json, by which the
-      # driver finds the file.
+      # The secret that clients send, if any: its name in stack.json, by which the driver finds
+      # the file.
       sent = lib.findFirst (
         secret: secret.target ? env && (c.secrets.${secret.target.env}.header or null) != null
       ) null s.secrets;
@@ -86,8 +86,8 @@ let
       };
     };
 
-  # One way back for each time that all was well: a generation that fails as well must
-  # not lead to the one before it, and so on.
+  # Allow one rollback for each successful verification: otherwise a chain of broken generations
+  # would each roll back to the one before.
   mark = if rootless then "%t/local-ai-rolled-back" else "/run/local-ai-rolled-back";
 in
 {
@@ -140,7 +140,7 @@ in
 
   config = mkIf (cfg.enable && cfg.verify.enable) {
     services.aiStack.units = {
-      # Not wanted by the switch in the sense that it would wait: started, and left alone.
+      # The switch starts this unit and does not wait for it.
       "local-ai-verify.service" = {
         Unit =
           verify.Unit
@@ -153,7 +153,7 @@ in
         Service = verify.Service // {
           Type = "exec";
           RemainAfterExit = true;
-          # In double quotes: single ones are around a path that has a space.
+          # In double quotes, because a path with a space is in single quotes.
           ExecStart = "/bin/sh -c \"${applied} && ${quick}${lib.optionalString cfg.verify.rollback " && rm -f ${mark}"}\"";
         };
         Install.WantedBy = [ util.systemd.bootTarget.${cfg.scope} ];

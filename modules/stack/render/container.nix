@@ -18,9 +18,9 @@ let
     {
       name = s.container;
       image = s.image.reference;
-      # The image unit brings it; a start never waits on a download inside podman.
+      # The pull unit gets the image, so a start never waits for a download inside podman.
       pull = "never";
-      # Not `.network`, for which quadlet writes Requires=: see containerUnit.
+      # Without the suffix `.network`, because quadlet would write Requires= for it: see containerUnit.
       networks = [ cfg.network ];
       networkAliases = [ s.name ];
       publishPorts = map (
@@ -31,8 +31,8 @@ let
       volumes =
         map (d: "${d.host}:${d.container}${lib.optionalString d.readOnly ":ro"}") s.data
         ++ mapAttrsToList (target: file: "${file}:${target}:ro") s.configFiles
-        # Not what is mounted below: that would be writable. A user's podman may not leave it out
-        # (the kernel: a mount with locked children), and has no more than that user's rights.
+        # Without the mounts below the folder, which would be writable. Rootless podman cannot exclude them
+        # (the kernel refuses it for a mount with locked children), and it has only that user's rights.
         ++ map (m: "${m.host}:${m.container}:ro,${if rootless then "rslave" else "bind"}") (c.mounts);
       inherit (c) entrypoint;
       environments = s.environment;
@@ -51,8 +51,8 @@ let
       ) s.secrets;
       devices = if s.gpu == null then [ ] else s.gpu.devices;
 
-      # podman's own default is 10 s, and the unit's time-out never gets to podman: quadlet stops
-      # with `podman rm -f`, which waits for this (podman-systemd.unit(5), StopTimeout).
+      # podman's default is 10 s, and podman does not know the unit's time-out: quadlet stops a
+      # container with `podman rm -f`, which waits for this time (podman-systemd.unit(5), StopTimeout).
       inherit (c) stopTimeout;
 
       notify = "healthy";
@@ -60,26 +60,26 @@ let
       healthInterval = "${toString c.health.interval}s";
       healthTimeout = "${toString c.health.timeout}s";
       healthRetries = c.health.retries;
-      # A short interval until the first healthy answer, so that dependants need not wait
-      # for a whole one.
+      # A short interval until the first healthy answer, so that dependent services need not wait
+      # for a whole health interval.
       healthStartupCmd = c.health.command;
       healthStartupInterval = "2s";
       healthStartupTimeout = "${toString c.health.timeout}s";
-      # 0: no limit; the unit's time-out is the limit.
+      # 0 means no limit; the unit's time-out is the limit.
       healthStartupRetries = 0;
-      # The unit's restart brings it back.
+      # The unit's Restart= starts the container again.
       healthOnFailure = "kill";
 
       dropCapabilities = [ "all" ];
       addCapabilities = lib.attrNames c.capabilities;
       noNewPrivileges = true;
-      # Folders in a home are not labelled for containers; see the option.
+      # Folders in a home have no label for containers; see the option.
       securityLabelDisable = if cfg.selinuxLabels then null else true;
       readOnly = if c.readOnlyRoot then true else null;
       runInit = if c.init then true else null;
       tmpfses = c.tmpfs;
       user = if c.runAs == null then null else "${toString c.runAs.uid}:${toString c.runAs.gid}";
-      # The image's user is the owner of the stack outside, who then owns the data.
+      # Map the image's user to the owner of the stack, who then owns the data on the host.
       userns =
         if rootless && c.runAs != null && s.data != [ ] then
           "keep-id:uid=${toString c.runAs.uid},gid=${toString c.runAs.gid}"
@@ -87,7 +87,7 @@ let
           null;
       uidMaps = ids.uidMaps s.ids;
       gidMaps = ids.gidMaps s.ids;
-      # Render and video groups of the user, where podman would drop them.
+      # Keep the user's groups render and video, which podman would otherwise drop.
       addGroups =
         optional (
           rootless
@@ -99,11 +99,12 @@ let
       ulimits = c.ulimits;
       pidsLimit = c.resources.pids;
       shmSize = c.resources.shm;
-      # Not by the keys of newer versions: podman 5.4 is in stable distributions.
+      # As arguments, because quadlet's keys for them need a newer podman than 5.4, which stable
+      # distributions have.
       podmanArgs =
         optional (c.resources.memory != null) "--memory=${util.memoryLimit c.resources.memory}"
         ++ optional (c.resources.cpus != null) "--cpus=${toString c.resources.cpus}";
     };
 in
-# Written so that systemd expands nothing in it.
+# Escaped, so that systemd expands nothing in the values.
 s: util.systemd.literals (section s)

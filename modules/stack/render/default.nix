@@ -1,6 +1,5 @@
-# The resolved stack as quadlets (through quadlet-nix) and as the plain units beside
-# them. Written in the sections of systemd's own files, so that both back ends can
-# take it as it is.
+# The resolved stack as quadlets (through quadlet-nix) and as plain systemd units. The units are
+# written in the sections of systemd's own files, so that both back ends can use them unchanged.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -38,12 +37,13 @@ let
 
   containerConfig = import ./container.nix { inherit lib util cfg; };
 
-  # What the hash of a service covers: the container, less what cannot be compared.
+  # The hash of a service: a change of it restarts the service. It covers the container and what
+  # `aistack unit setup` brings into it.
   hashOf =
     s:
     builtins.hashString "sha256" (
       builtins.toJSON (
-        # What is not set counts for nothing: a new option restarts no service that leaves it.
+        # Unset values are left out, so that a new option does not restart services that do not set it.
         lib.filterAttrs (_: value: value != null) (containerConfig s)
         // {
           inherit (s) setup postgres qdrant;
@@ -55,8 +55,8 @@ let
 
   unitsOf = names: map (n: services.${n}.unit) (builtins.filter (n: services ? ${n}) names);
 
-  # Devices of a CDI kind are made by a unit of the system; a user's unit cannot be
-  # ordered after it, so `aistack unit prestart` waits there.
+  # A unit of the system creates the CDI devices. A user's unit cannot be ordered after it, so in
+  # user scope `aistack unit prestart` waits for the devices.
   extraUnitConfig =
     s:
     lib.optionalAttrs (
@@ -65,14 +65,14 @@ let
 
   networkUnit = "${cfg.network}-network.service";
 
-  # Firewalls that take our rules away when they are loaded again.
+  # Firewalls that remove our rules when they are reloaded.
   firewalls = [
     "firewall.service"
     "firewalld.service"
     "nftables.service"
   ];
-  # Rules that keep other machines, networks and accounts away from the containers. A user's
-  # containers lie in a network namespace of that user's, which nobody else reaches.
+  # Firewall rules that block other machines, networks and accounts from the containers. A user's
+  # containers need none: they are in that user's own network namespace.
   guardUnit = "local-ai-guard.service";
   guard = {
     Unit = {
@@ -91,17 +91,17 @@ let
       ExecReload = run [ "guard" ];
     };
   };
-  # What a container waits for before it may use the network.
+  # Units that must be up before a container may use the network.
   networkUnits = [ networkUnit ] ++ optional (!rootless) guardUnit;
 
   containerUnit =
     s:
     nameValuePair s.container {
-      # Whoever starts it: the target, `aistack unit apply`, a user. Not multi-user.target
-      # or default.target, which would wait for downloads and models.
+      # Containers are started by the target, by `aistack unit apply` or by a user, and not by
+      # multi-user.target or default.target, which would wait for downloads and models.
       autoStart = false;
-      # A rootless network namespace copies the host's addresses when it is made, so it
-      # waits for them; a bridge of root's does not care, and loopback needs no network.
+      # A rootless network namespace copies the host's addresses when it is created, so it must wait
+      # for them. Root's bridge does not depend on them, and loopback needs no network.
       quadletConfig.defaultDependencies = if rootless then null else false;
       containerConfig = mapAttrs (_: mkDefault) (containerConfig s);
       unitConfig = lib.mkMerge [
@@ -109,17 +109,17 @@ let
         {
           Description = "Local AI: ${s.name} (${s.description})";
           PartOf = [ cfg.resolved.target ];
-          # Wants and an order, also of what it cannot do without: a start job that fails by
-          # Requires= leaves a service with Restart= waiting for ever. `aistack unit prestart`
-          # refuses while a need is not up, and the restart tries again.
-          # Not the unit that brings the image: `aistack unit prestart` starts that when the image is
-          # missing and refuses until it is there. A start job that waits for a download keeps a
-          # boot from ever being over, and those wait that are ordered after this service.
+          # Wants= and After= also for required services: a start job that fails because of
+          # Requires= leaves a service with Restart= waiting without end. Instead `aistack unit prestart`
+          # refuses to start while a required service is down, and Restart= tries again.
+          # The pull unit is not listed: `aistack unit prestart` starts it when the image is missing and
+          # refuses until the image is present. A start job that waits for a download would keep the
+          # boot from finishing, and delay all units that are ordered after this service.
           Wants = networkUnits ++ unitsOf (s.needs ++ s.wants);
           After = networkUnits ++ unitsOf (s.needs ++ s.wants) ++ optional (asked s) secretsUnit;
           WantsMountsFor = map (d: util.systemd.word (util.systemd.path d.host)) s.data;
-          # A cause that goes away (a secret that arrives, a disk that is mounted, a port
-          # that is freed) must not find the unit given up on.
+          # No limit of restarts: the cause of a failure can disappear later (a secret arrives, a disk is
+          # mounted, a port becomes free), and the unit must then still try to start.
           StartLimitIntervalSec = 0;
         }
       ];
@@ -133,14 +133,14 @@ let
         RestartSteps = 6;
         RestartMaxDelaySec = 120;
         TimeoutStartSec = s.config.health.startTimeout;
-        # Longer than podman's, as podman-systemd.unit(5) asks.
+        # Longer than podman's time-out, as podman-systemd.unit(5) requires.
         TimeoutStopSec = s.config.stopTimeout + 10;
-        # What podman ends with when SIGTERM ended the container: a stop, no failure.
+        # podman's exit code after SIGTERM ended the container: a regular stop, not a failure.
         SuccessExitStatus = 143;
       }
       // lib.optionalAttrs (s.setup != [ ] || s.postgres != null || s.qdrant != null) {
-        # What fails there leaves the server up: others use the databases that are well, and
-        # `aistack check` says which are not.
+        # A failure of the setup does not stop the server: other services use the databases that are
+        # healthy, and `aistack check` reports the others.
         ExecStartPost = "-${
           run [
             "setup"
@@ -150,18 +150,18 @@ let
       };
     };
 
-  # Whether it reads secrets that the user's secret manager brings. sops-nix decrypts in
-  # a unit where it does not do so in the activation; an order after a unit that does
-  # not exist costs nothing.
+  # Whether a service reads secrets from the user's secret manager. sops-nix decrypts either in a
+  # unit or in the activation. An order after a unit that does not exist has no effect.
   asked = s: lib.any (secret: !secret.generate) s.secrets || roleSources s != [ ];
   roleSources =
     s: map (role: role.passwordSource) (if s.postgres == null then [ ] else s.postgres.roles);
-  # A generated one too: who shares it must not be ahead of whom it opens.
+  # Includes generated secrets: a client must not restart with a new password before its server
+  # does.
   sourcesOf = s: lib.unique (map (secret: secret.source) s.secrets ++ roleSources s);
   secretsUnit = if rootless then "sops-nix.service" else "sops-install-secrets.service";
 
-  # Restarts a service, and no other, when one of its secrets has another value. A secret
-  # manager replaces the files at each activation, so the unit compares the values.
+  # Restarts a single service when the value of one of its secrets changes. A secret manager
+  # replaces the files at each activation, so the unit compares the values.
   watched = lib.filterAttrs (_: s: sourcesOf s != [ ]) services;
   rotateUnit = s: {
     Unit.Description = "Local AI: secrets of ${s.name}";
@@ -181,13 +181,13 @@ let
     Path.PathChanged = map util.systemd.path (sourcesOf s);
   };
 
-  # What a service is to be filled with, behind its start: it never delays or fails that.
+  # Loads models into a service after its start. It never delays the start or lets it fail.
   loaderUnit = s: {
     Unit = {
       Description = "Local AI: models of ${s.name}";
       After = [ s.unit ];
-      # Stopped with the stack, and it never starts the service: its own restart would take
-      # back the stop of the whole.
+      # It stops with the stack, and it never starts the service: otherwise its own restart would
+      # undo a stop of the stack.
       PartOf = [ cfg.resolved.target ];
       StartLimitIntervalSec = 0;
     };
@@ -220,8 +220,8 @@ let
       Description = "Local AI: image of ${s.name}";
     };
     Service = {
-      # Not oneshot: no job waits while it fetches. It is asked again whenever a container
-      # starts without its image, also after `podman system reset`.
+      # `exec` and not `oneshot`, so that no job waits for the download. `aistack unit prestart` starts the
+      # unit whenever a container starts without its image, also after `podman system reset`.
       Type = "exec";
       ExecStart = run [
         "pull"
@@ -262,7 +262,7 @@ in
           ${cfg.resolved.target} = {
             Unit = {
               Description = "Local AI stack";
-              # Not the switch: `aistack unit apply` starts it, and waits for nothing.
+              # The switch does not start it: `aistack unit apply` does, without waiting.
               X-OnlyManualStart = true;
               Wants =
                 mapAttrsToList (_: s: s.unit) services
@@ -270,24 +270,24 @@ in
                 ++ mapAttrsToList (_: m: m.unit) cfg.models
                 ++ mapAttrsToList (_: s: s.loader.unit) loaded;
             }
-            # sd-switch, which Home Manager switches with, knows no X-OnlyManualStart: it starts
-            # a changed target and waits for it. By default a target is ordered after what it
-            # wants, downloads included (systemd.target(5), Default Dependencies).
+            # Home Manager's sd-switch does not support X-OnlyManualStart: it starts a changed target and
+            # waits for it. By default a target is ordered after the units that it wants, including
+            # downloads (systemd.target(5), Default Dependencies).
             // lib.optionalAttrs rootless {
               DefaultDependencies = false;
               Conflicts = [ "shutdown.target" ];
               Before = [ "shutdown.target" ];
             };
           };
-          # Runs behind a switch or a boot: neither waits for a download. It gets the
-          # images, restarts what changed, and starts the rest.
+          # Runs after a switch or a boot, neither of which waits for it. It gets the images, restarts
+          # changed services, and starts the others.
           "local-ai-apply.service" = {
             Unit = {
               Description = "Local AI: bring the stack to what is declared";
               X-StackHash = builtins.hashString "sha256" (builtins.toJSON cfg.manifest);
-              # Names the target, so that systemd keeps its units in memory also while none
-              # runs: else each question about one of them reads them all from disk. It
-              # delays nothing: this unit has started once its program has.
+              # Refers to the target, so that systemd keeps the stack's units in memory also while none
+              # runs. Otherwise each query of one unit reads all of them from disk. It delays nothing:
+              # systemd counts this unit as started as soon as its program runs.
               Before = [ cfg.resolved.target ];
             };
             Service = {
@@ -307,21 +307,21 @@ in
       networks.${cfg.network} = {
         autoStart = false;
         quadletConfig.defaultDependencies = if rootless then null else false;
-        # Every container that starts asks for it, all at once after a boot.
+        # Every container that starts also starts this unit; after a boot all do so at once.
         unitConfig.StartLimitIntervalSec = 0;
-        # Each start of a container asks anew whether the network is there: `podman system
-        # reset` takes it away behind systemd's back.
+        # Each start of a container checks again that the network is present: `podman system reset`
+        # removes it without systemd's knowledge.
         serviceConfig = {
-          # podman keeps a network as it was made: one with other options is made again.
+          # podman cannot change a network. With other options it is created again.
           ExecStartPre = run [ "network" ];
           RemainAfterExit = false;
-          # It would remove the network at once.
+          # quadlet's ExecStop= would remove the network at once.
           ExecStop = [ ];
         };
         networkConfig = {
           name = cfg.network;
           options = cfg.resolved.networkOptions;
-          # A name of our own for the bridge: the firewall opens DNS on it and on no other.
+          # A fixed name for the bridge: the firewall opens DNS on this interface only.
           podmanArgs = optional (!rootless) "--interface-name=${cfg.network}";
         };
       };

@@ -1,5 +1,5 @@
-# The resolved stack: from options to decisions. Every value that a later file needs is in it
-# once; quadlets, ledger and manifest are made from it.
+# The resolved stack: options turned into final values. It contains every value that a later file
+# needs once; quadlets, ledger and manifest are derived from it.
 {
   lib,
   util,
@@ -15,7 +15,7 @@ in
   inherit (cfg.identity) host user;
   target = "local-ai.target";
   networkOptions = {
-    # Containers of other networks and these ones do not reach each other
+    # Containers of this network and of other networks cannot reach each other
     # (podman-network-create(1), "isolate").
     isolate = "strict";
   };

@@ -1,7 +1,7 @@
 # The secrets of a service, as one list: from `secretEnv` and `secretFiles`, which users set,
-# and from the service's own `secrets`. Of each: its name for podman, the file that holds the
-# value (`source`), whether that is made at the first start (`generate`), the option to
-# change, and where the value goes in the container (`target`).
+# and from the service's own `secrets`. Each entry has its name for podman, the file with the
+# value (`source`), whether that file is generated at the first start (`generate`), the option to
+# change, and the place of the value in the container (`target`).
 {
   lib,
   cfg,

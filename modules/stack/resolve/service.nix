@@ -1,4 +1,4 @@
-# One service with everything decided.
+# One service with all values resolved.
 {
   lib,
   util,
@@ -113,8 +113,8 @@ in
     name = volume;
     inherit (v) host readOnly mode;
     container = v.path;
-    # In user scope the container's user is mapped to the owner of the stack, and what
-    # containers only read belongs to whoever puts it there.
+    # In user scope the container's user is mapped to the owner of the stack, so the folder needs no
+    # other owner. A read-only folder keeps the owner who put the files there.
     owner = if stack.scope == "user" || v.readOnly then null else ids.onHost ownIds owner;
   }) s.data;
   secrets = import ./secrets.nix { inherit lib cfg name; };
@@ -123,7 +123,7 @@ in
       null
     else
       s.loader // { unit = "${names.container name}-models.service"; };
-  # A disabled one is not waited for.
+  # A disabled service is not waited for.
   wants = filter stack.enabled s.wants;
   gpu =
     if s.gpu.supported then
@@ -135,7 +135,7 @@ in
       }
     else
       null;
-  # Where clients on the host reach it, if it is an engine for clients.
+  # Address for clients on the host, if the service is an engine for clients.
   engine =
     let
       found = stack.engine name;
@@ -149,7 +149,7 @@ in
       }
       // lib.optionalAttrs (found.apiKeySource != null) { inherit (found) apiKeySource; };
   metrics = if s.metrics.enable then { url = urlOf s.metrics; } else null;
-  # The same for a Prometheus on the host.
+  # Address for a Prometheus on the host.
   scrape =
     if s.metrics.enable then
       {

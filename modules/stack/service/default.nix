@@ -1,10 +1,10 @@
 # The type of a service: `services.aiStack.<name>`. A service is an ordinary module that is
-# evaluated as a submodule with three modules: what users set (options.nix), what a service
-# says of itself (definition.nix), and the service's own.
+# evaluated as a submodule with three modules: the options for users (options.nix), the
+# fields that describe a service (definition.nix), and the service's own module.
 #
 #   name        the service's name
 #   module      its own module: a path, a function or an attribute set
-#   interface   what it may know of the others: ../interface.nix
+#   interface   what it can read of the other services: ../interface.nix
 #
 # A service's module is called with { config, lib, stack, util, name, option, … }: `config` is
 # the service's own configuration, `stack` the interface, `option` the text

@@ -1,14 +1,14 @@
-# Makes everything that a service's module sets a default, so that a user overrides each
-# value by setting it, without mkForce. A module that another one imports (a kind of service
-# that several share) yields to the one that imports it.
-# `label` stands for a module that is no file, in messages.
+# Turns every value that a service's module sets into a default, so that a user overrides it by
+# setting it, without mkForce. The importing module overrides the imported one (a kind of service
+# that several services share).
+# `label` is the name in messages of a module that is not a file.
 { lib, label }:
 let
   inherit (lib) isFunction mapAttrs mkOverride;
 
-  # How deep the values of an option are set one by one: 1 for an attribute set of values
-  # (one variable of `environment`), 2 for a set of such sets (one field of one port). The
-  # others are set as a whole.
+  # Depth at which users can override parts of an option: 1 for an attribute set of values (one
+  # variable of `environment`), 2 for a set of such sets (one field of one port). Other options
+  # are overridden as a whole.
   depths = {
     capabilities = 1;
     checks = 1;
@@ -28,13 +28,13 @@ let
     userFiles = 1;
   };
 
-  # Lists to which everybody adds.
+  # Lists that are merged: every module adds its entries.
   added = [
     "assertions"
     "warnings"
   ];
 
-  # mkIf, mkForce and the like are left to the module system.
+  # mkIf, mkForce and similar values are handled by the module system.
   isProperty = value: value ? _type;
 
   defaults =

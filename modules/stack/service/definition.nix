@@ -1,5 +1,5 @@
-# What a service says of itself: the fields that its module sets. Each of them is an option,
-# so a user can override it, and a wrong name or type is the module system's own error.
+# The fields that a service's module sets. Each is an option, so a user can override it, and the
+# module system reports a wrong name or type.
 {
   config,
   lib,
@@ -195,7 +195,7 @@ in
   };
 
   config = {
-    # `util.httpGet` has one way to ask for each client.
+    # `util.httpGet` has one command for each client.
     health.command = lib.mkIf (config.health.http != null && config.health.client != null) (
       lib.mkOptionDefault (
         util.httpGet.${config.health.client} config.ports.${config.health.http.port}.container

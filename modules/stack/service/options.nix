@@ -1,4 +1,4 @@
-# What users set of a service: the options that every service has.
+# The options for users that every service has.
 {
   config,
   lib,
@@ -33,7 +33,7 @@ let
     description = "Protocol.";
   };
 
-  # One image for all backends, or one for each, with the processor's as the fallback.
+  # One image for all backends, or one for each backend, with the image for `cpu` as the fallback.
   imageKey =
     if config.lock == null || builtins.isString config.lock then
       config.lock
@@ -47,9 +47,9 @@ let
     else if config.imageArchive == null then
       util.lockedReference images.${imageKey}
     else
-      # An image from an archive has another digest than the registry's.
+      # An image from an archive has a different digest than in the registry.
       util.lockedReference (images.${imageKey} // { digest = null; });
-  # The program of a user's own image may be known as well.
+  # The contract of a user's own image may be known too.
   lockedContract =
     if imageKey != null then
       contracts + "/${images.${imageKey}.contract or imageKey}.json"
@@ -175,7 +175,7 @@ in
 
     contract = mkOption {
       type = types.nullOr (types.either types.path (types.attrsOf types.anything));
-      # A path costs nothing until the checks read it.
+      # A path needs no evaluation time until a check reads it.
       default = if config.lock == null || config.image == lockedImage then lockedContract else null;
       defaultText = literalMD "the contract of the image in `pkgs/contracts`; `null` if `image` is another image";
       apply = v: if v == null || builtins.isAttrs v then v else lib.importJSON v;
