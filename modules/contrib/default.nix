@@ -1,5 +1,5 @@
-# Services whose image the user brings: each is defined as anybody would define their own,
-# through mkService alone.
+# Services whose image the user provides. Each is defined through mkService alone, like a service
+# in anybody's own flake.
 { lib, ... }:
 let
   mkService = import ../../lib/mk-service.nix { inherit lib; };

@@ -1,4 +1,4 @@
-# Every folder here is a service, its name the folder's.
+# Every folder here is a service with the folder's name.
 { lib, ... }:
 let
   mkService = import ../../lib/mk-service.nix { inherit lib; };

@@ -8,7 +8,7 @@ in
   ports.http.preferred = 8095;
   environment = {
     GOOSE_PROVIDER = "openai";
-    # It has no default, and OPENAI_MODEL means nothing to Goose
+    # The variable has no default, and Goose does not read OPENAI_MODEL
     # (block/goose, crates/goose/src/config).
     GOOSE_MODEL = config.modelName;
     # Goose adds /v1 itself.

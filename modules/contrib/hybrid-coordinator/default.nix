@@ -39,7 +39,7 @@ in
       "llama-cpp-embed"
       "ollama"
     ];
-    # The collections that it works on.
+    # The collections that the coordinator uses.
     requests.qdrant.collections =
       lib.genAttrs
         [

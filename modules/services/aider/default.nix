@@ -14,8 +14,8 @@ in
   config = {
     description = "pair programmer in the terminal";
     lock = "aider";
-    # The program is one for a terminal, `podman exec -it local-ai-aider aider`: the
-    # container keeps it at hand next to its workspace.
+    # Aider runs in a terminal (`podman exec -it local-ai-aider aider`): the container only holds
+    # the program and its workspace.
     ports.http = {
       container = 8501;
       preferred = 8093;
@@ -36,7 +36,7 @@ in
       PORT = null;
       OPENAI_MODEL = null;
       AIDER_MODEL = if config.modelName == null then null else "openai/${config.modelName}";
-      # Its library would fetch a list of prices from GitHub at each start
+      # Aider's library would download a list of prices from GitHub at each start
       # (litellm/litellm_core_utils/get_model_cost_map.py).
       LITELLM_LOCAL_MODEL_COST_MAP = "True";
       AIDER_CHECK_UPDATE = "false";

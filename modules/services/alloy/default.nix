@@ -22,9 +22,9 @@ in
     lock = "alloy";
     ports.http.container = 12345;
     # Not the image's /var/lib/alloy: that folder has mode 0770 and belongs to uid 473
-    # (grafana/alloy v1.18.1, Dockerfile), so root without CAP_DAC_OVERRIDE cannot pass it.
+    # (grafana/alloy v1.18.1, Dockerfile), so root without CAP_DAC_OVERRIDE cannot enter it.
     data.data.path = storage;
-    # The journal's files belong to it.
+    # The journal's files belong to this group.
     groups = [ "systemd-journal" ];
     mounts = [
       {

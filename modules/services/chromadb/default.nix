@@ -21,8 +21,8 @@ in
   };
   health.client = "bash";
   resources.memory = "2g";
-  # Where the server of the 1.x versions looks for its data; set, so that a change of the
-  # image's default cannot move it.
+  # The data folder of the 1.x versions. It is set explicitly, so that a new default of the image
+  # cannot move the data.
   environment.CHROMA_PERSIST_PATH = "/data";
   marker = {
     write.http = collections // {

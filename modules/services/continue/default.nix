@@ -12,7 +12,7 @@ let
   modelsOf =
     engine:
     let
-      # AUTODETECT: the extension asks the engine for its models and offers each of them
+      # AUTODETECT: the extension requests the engine's list of models and offers each of them
       # (continuedev/continue, core/config/yaml/models.ts).
       models = if engine.models == [ ] then [ "AUTODETECT" ] else engine.models;
     in
@@ -23,7 +23,7 @@ let
           if model == engine.name || model == "AUTODETECT" then engine.name else "${model} (${engine.name})";
         provider = "openai";
         inherit model;
-        # An editor runs on the host: it takes the published port.
+        # An editor runs on the host, so it uses the published port.
         apiBase = engine.hostUrl;
         roles =
           if engine.embedding then
@@ -35,7 +35,7 @@ let
               "apply"
             ];
       }
-      # Its value is the user's: Continue reads it from ~/.continue/.env.
+      # The user provides the value: Continue reads it from ~/.continue/.env.
       // lib.optionalAttrs (engine.apiKeyVariable != null) {
         apiKey = "\${{ secrets.${engine.apiKeyVariable} }}";
       }

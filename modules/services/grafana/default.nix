@@ -64,7 +64,7 @@ in
   lock = "grafana";
   ports.http.container = 3000;
   data.data.path = "/var/lib/grafana";
-  # As in the image, whose files belong to the group 0.
+  # As in the image, whose files belong to group 0.
   runAs = {
     uid = 472;
     gid = 0;
@@ -91,8 +91,8 @@ in
     GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES = "false";
     GF_USERS_ALLOW_SIGN_UP = "false";
     GF_NEWS_NEWS_FEED_ENABLED = "false";
-    # Plugins stay as they are installed. Preinstallation itself stays on: the data sources for
-    # Prometheus and Loki come by it (grafana/grafana, pkg/setting/setting_plugins.go).
+    # Installed plugins are not updated. Preinstallation stays enabled: it installs the data sources
+    # for Prometheus and Loki (grafana/grafana, pkg/setting/setting_plugins.go).
     GF_PLUGINS_PREINSTALL_AUTO_UPDATE = "false";
   };
   # JSON is YAML.
@@ -129,7 +129,7 @@ in
       panels = lib.imap1 panel panels;
     };
   };
-  # It always asks for a login.
+  # Grafana always requires a login.
   authenticated = true;
   checks."its database is healthy" = {
     http = {

@@ -19,7 +19,7 @@ let
       litellm_params = {
         model = "openai/${model}";
         api_base = engine.url;
-        # The client library wants a key; where an engine asks for one, it is that.
+        # The client library requires a key: the engine's key, or any text if the engine needs none.
         api_key = if engine.apiKeyVariable == null then "none" else "os.environ/${engine.apiKeyVariable}";
       };
     }
@@ -30,7 +30,7 @@ let
     engine:
     map (model: route engine model model) engine.models
     ++ [
-      # By the engine's name, whatever its model is called.
+      # A route with the engine's name, independent of the model's name.
       (
         if engine.anyModel then
           route engine "${engine.name}/*" "*"
@@ -40,7 +40,7 @@ let
     ];
   routes = lib.unique (lib.concatMap routesOf engines) ++ config.routes;
 
-  # The names that it answers to: another one is a 400 "Invalid model name".
+  # The model names that LiteLLM accepts. It answers other names with 400 "Invalid model name".
   models = lib.unique (
     map (r: r.model_name) (
       lib.filter (
@@ -90,8 +90,8 @@ in
     resources.memory = "2g";
     wants = lib.remove "litellm" stack.engineNames ++ [ "llama-cpp-embed" ];
     secrets = {
-      # From 1.104 on it refuses to start without one
-      # (litellm/proxy/auth/master_key_boot_check.py). Its clients in the stack share it.
+      # Since 1.104 LiteLLM refuses to start without a key
+      # (litellm/proxy/auth/master_key_boot_check.py). Its clients in the stack share the key.
       LITELLM_MASTER_KEY = {
         generate = true;
         description = "key that clients must send, and the administrator's";
@@ -112,12 +112,12 @@ in
       builtins.toJSON (
         lib.recursiveUpdate {
           model_list = routes;
-          # A wildcard then lists the models that its engine has, not all that LiteLLM has
-          # heard of (litellm/utils.py, get_valid_models).
+          # With this a wildcard lists the models of its engine, and not all models that LiteLLM
+          # knows (litellm/utils.py, get_valid_models).
           litellm_settings.check_provider_endpoint = true;
         } config.settings
       );
-    # Else it fetches a list of prices from GitHub at each start
+    # Otherwise LiteLLM downloads a list of prices from GitHub at each start
     # (litellm/litellm_core_utils/get_model_cost_map.py).
     environment.LITELLM_LOCAL_MODEL_COST_MAP = "True";
     command = [
@@ -134,7 +134,7 @@ in
       inherit models;
       secret = "LITELLM_MASTER_KEY";
     };
-    # It always asks for its key.
+    # LiteLLM always requires its key.
     authenticated = true;
     checks."lists the engines' models" = {
       http = {
@@ -142,7 +142,7 @@ in
         path = "/v1/models";
       };
       expect = if models == [ ] then "data" else "\"${lib.head models}\"";
-      # A wildcard that LiteLLM resolves from its own list of the world's models.
+      # A model from LiteLLM's own list: it would show that a wildcard does not list its engine's models.
       lacks = "ollama/gpt-";
     };
     assertions = [

@@ -34,10 +34,11 @@ in
   config = {
     description = "OpenAI-compatible server for embeddings, from one GGUF model";
     ports.http.preferred = 8083;
-    # A text is embedded in one physical batch, or refused.
+    # The server embeds a text in one physical batch, or refuses it.
     batchSize = 2048;
     ubatchSize = 2048;
-    # Embeddings lose more by a coarse cache than they save: nothing of it is kept.
+    # A quantised cache costs embeddings more accuracy than it saves memory, and no prompt states are
+    # kept.
     cacheTypeK = "f16";
     cacheTypeV = "f16";
     cacheRam = 0;

@@ -31,7 +31,7 @@ in
         port = "http";
         path = "/ready";
       };
-      # The image has no shell and no client: the program asks itself.
+      # The image has no shell and no HTTP client: Loki's own program makes the request.
       command = builtins.toJSON [
         "/usr/bin/loki"
         "-health"
@@ -75,7 +75,7 @@ in
           delete_request_store = "filesystem";
         };
       }
-      # By default 4 GB, more than the container has (grafana/loki, pkg/ingester/wal.go).
+      # The default is 4 GB, more than the container has (grafana/loki, pkg/ingester/wal.go).
       // lib.optionalAttrs (config.resources.memory != null) {
         ingester.wal.replay_memory_ceiling = "${toString (util.toMiB config.resources.memory / 2)}MB";
       }

@@ -39,16 +39,16 @@ in
       "postgres"
     ];
     environment = {
-      # Earlier images had other folders: set, so that the data stays where it is.
+      # Earlier images used other folders. It is set explicitly, so that the data stays in place.
       MINDSDB_STORAGE_DIR = storage;
       MINDSDB_DOCKER_ENV = "True";
       MINDSDB_APIS = "http,mysql";
-      # Else it fetches its page from S3 at each start (mindsdb/api/http/initialize.py,
-      # mindsdb/utilities/config.py): the one of the image is used, see `setup`.
+      # Otherwise MindsDB downloads its web page from S3 at each start (mindsdb/api/http/initialize.py,
+      # mindsdb/utilities/config.py). The page in the image is used instead, see `setup`.
       MINDSDB_NO_STUDIO = "true";
       MINDSDB_USERNAME = config.user;
     };
-    # The page that the image holds (docker/mindsdb.Dockerfile, `--update-gui`) belongs to the
+    # The web page in the image (docker/mindsdb.Dockerfile, `--update-gui`) belongs to the
     # folder that MINDSDB_STORAGE_DIR replaces; the server reads it from disk at each request.
     setup = [
       [

@@ -24,11 +24,11 @@ in
       gid = 65534;
     };
     readOnlyRoot = true;
-    # As the first process it ends with an error when it is stopped.
+    # As the first process it would end with an error when it is stopped.
     init = true;
-    # Read, never written; the machine's own network counters stay out of sight, because
-    # it has a network of its own. One mount for each file system: podman makes a mount
-    # read-only, but not what is mounted below it.
+    # All mounts are read-only. The machine's network counters are not visible, because the
+    # container has its own network. One mount for each file system: podman makes a mount
+    # read-only, but not the file systems that are mounted below it.
     mounts = [
       {
         host = "/proc";
@@ -81,7 +81,8 @@ in
       "--path.procfs=/host/proc"
       "--path.sysfs=/host/sys"
       "--path.rootfs=${root}"
-      # Of what is not mounted here, the size of the file system above it would be told.
+      # For a mount point that is missing in the container, the size of its parent file system would
+      # be reported.
       "--collector.filesystem.mount-points-include=^(${
         lib.concatMapStringsSep "|" lib.escapeRegex config.fileSystems
       })$"

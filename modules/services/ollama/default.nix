@@ -44,7 +44,7 @@ in
 
   config = {
     description = "runs language models and keeps a library of them";
-    # The plain image computes on CUDA and on the processor; ROCm has one of its own.
+    # The default image supports CUDA and the processor; ROCm has a separate image.
     lock = {
       cpu = "ollama";
       rocm = "ollama-rocm";
@@ -52,7 +52,7 @@ in
     ports.http.container = 11434;
     data = {
       models.path = "/root/.ollama";
-      # What `importModels` takes its files from.
+      # The files of `importModels`.
       store = {
         path = modelsInContainer;
         folder = "models";
@@ -65,7 +65,7 @@ in
         port = "http";
         path = "/api/tags";
       };
-      # The image has no HTTP client; `ollama list` asks the server for /api/tags.
+      # The image has no HTTP client; `ollama list` requests /api/tags from the server.
       command = "ollama list";
     };
     gpu.supported = true;
@@ -84,7 +84,7 @@ in
       }) config.importModels;
     };
     environment = {
-      # Inside the container; what the host opens is `address`.
+      # The address inside the container; `address` is the one on the host.
       OLLAMA_HOST = "0.0.0.0:${toString config.ports.http.container}";
       OLLAMA_NUM_PARALLEL = toString config.parallel;
       OLLAMA_MAX_LOADED_MODELS = toString config.maxLoadedModels;

@@ -11,8 +11,8 @@ let
   folder = "/data";
   keyIn = engine: "/run/secrets/key-of-${engine.name}";
 
-  # The endpoints that it talks to. Ollama is spoken to in its own way, embeddings are not for
-  # chats, and LiteLLM passes on to every other one.
+  # The engines that Open WebUI uses as OpenAI endpoints. Ollama has its own API here, servers for
+  # embeddings cannot chat, and LiteLLM forwards to every other engine.
   engines =
     let
       chat = lib.filter (e: e.name != "ollama" && !e.embedding) stack.engines;
@@ -20,7 +20,7 @@ let
     in
     if router == [ ] then chat else router;
   keyed = lib.filter (e: e.apiKeySource != null) engines;
-  # Keys of several engines go into one variable: the start command joins them.
+  # Open WebUI reads the keys of several engines from one variable: the start command joins them.
   joinsKeys = lib.length engines > 1 && keyed != [ ] && !(config.secretEnv ? OPENAI_API_KEYS);
 
   embed = lib.findFirst (e: e.name == "llama-cpp-embed") null stack.engines;
@@ -66,7 +66,7 @@ in
       container = 8080;
       preferred = 8081;
     };
-    # Not the image's own folder, /app/backend/data: below that lie the models that come with the
+    # Not the image's data folder, /app/backend/data: it contains the models that come with the
     # image (its Dockerfile: SENTENCE_TRANSFORMERS_HOME, WHISPER_MODEL_DIR, TIKTOKEN_CACHE_DIR),
     # and a mount would hide them.
     data.data.path = folder;
@@ -75,9 +75,9 @@ in
         port = "http";
         path = "/health";
       };
-      # The image is made from python:3.11; curl may be missing from one release to the next.
+      # The image is based on python:3.11, so python is present; a later release may lack curl.
       client = "python";
-      # The first start migrates its database.
+      # The first start migrates the database.
       startTimeout = 900;
     };
     resources.memory = "4g";
@@ -85,8 +85,8 @@ in
     environment = {
       DATA_DIR = folder;
       WEBUI_AUTH = lib.boolToString config.auth;
-      # The program closes sign-up once there is an administrator, but forgets that at each
-      # start where ENABLE_PERSISTENT_CONFIG is false (open_webui/routers/auths.py).
+      # Open WebUI closes sign-up once an administrator exists, but forgets that at each start if
+      # ENABLE_PERSISTENT_CONFIG is false (open_webui/routers/auths.py).
       ENABLE_SIGNUP = lib.boolToString config.signUp;
       WEBUI_ADMIN_EMAIL = config.adminEmail;
       ENABLE_OLLAMA_API = lib.boolToString (stack.enabled "ollama");
@@ -94,19 +94,19 @@ in
       ENABLE_OPENAI_API = lib.boolToString (engines != [ ]);
       OPENAI_API_BASE_URLS =
         if engines == [ ] then null else lib.concatMapStringsSep ";" (e: e.url) engines;
-      # Not a secret: these engines ask for none, but the interface wants one for each.
+      # Not a secret: these engines need no key, but Open WebUI requires one for each.
       OPENAI_API_KEYS =
         if engines == [ ] || keyed != [ ] || config.secretEnv ? OPENAI_API_KEYS then
           null
         else
           lib.concatMapStringsSep ";" (_: "none") engines;
-      # Nothing is fetched at a start: the image's model, and no look for a newer release.
+      # Download nothing at a start: use the model in the image, and do not check for a newer release.
       RAG_EMBEDDING_MODEL_AUTO_UPDATE = "false";
       ENABLE_VERSION_UPDATE_CHECK = "false";
       RAG_EMBEDDING_ENGINE = if ownEmbeddings then "openai" else null;
       RAG_OPENAI_API_BASE_URL = if ownEmbeddings then embed.url else null;
       RAG_EMBEDDING_MODEL = if ownEmbeddings then lib.head embed.models else null;
-      # The client library wants one where the server asks for none.
+      # The client library requires a key even if the server needs none.
       RAG_OPENAI_API_KEY = if ownEmbeddings && embed.apiKeySource == null then "none" else null;
       ENABLE_PERSISTENT_CONFIG = lib.boolToString config.persistentConfig;
       ANONYMIZED_TELEMETRY = "false";
@@ -114,7 +114,7 @@ in
       SCARF_NO_ANALYTICS = "true";
     };
     secrets = {
-      # The image's own would be lost with the container.
+      # The key that the image generates would be lost with the container.
       WEBUI_SECRET_KEY = {
         generate = true;
         description = "key that sessions are signed with";
@@ -150,7 +150,7 @@ in
         ) engines
       }\"; exec bash start.sh"
     ];
-    # An emptied file would be filled with new tables, and the chats would seem to be gone.
+    # Open WebUI would create new tables in an empty file, and all chats would seem to be lost.
     integrity = [
       {
         kind = "sqlite";
@@ -158,7 +158,7 @@ in
         option = "${option}.data.data";
       }
     ];
-    # Without a declared administrator the first visitor becomes it.
+    # Without a declared administrator the first visitor becomes the administrator.
     authenticated = config.auth && config.adminEmail != null;
     authHint = "set auth = true, adminEmail, and secretEnv.WEBUI_ADMIN_PASSWORD to the path of a file with a password (else the first visitor becomes the administrator)";
     checks."reports that it is healthy" = {

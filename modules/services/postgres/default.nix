@@ -27,7 +27,7 @@ let
     "-d"
     config.database
   ];
-  # The password stays in the container, where the server has it: it is on no command line.
+  # The password is read inside the container and never appears on a command line.
   sql =
     statement:
     [
@@ -42,7 +42,7 @@ let
       statement
     ];
 
-  # Memory in MiB: without a limit of its own the server has the machine's.
+  # Memory in MiB: the service's limit, or the machine's memory if there is no limit.
   granted =
     if config.resources.memory != null then
       util.toMiB config.resources.memory
@@ -51,11 +51,11 @@ let
     else
       stack.facts.memory.totalMiB;
   cores = if stack.facts == null then null else stack.facts.cpu.cores;
-  # TimescaleDB's own, next to those of PostgreSQL.
+  # Background workers of TimescaleDB, in addition to those of PostgreSQL.
   backgroundWorkers = 16;
   settings = {
     max_connections = 200;
-    # As in the image's own configuration, where an extension asks for it.
+    # As in the image's configuration, for the extensions that need it.
     shared_preload_libraries = lib.concatStringsSep "," (
       [ "timescaledb" ]
       ++ lib.optional (lib.any (builtins.elem "pg_textsearch") (
@@ -71,14 +71,14 @@ let
     max_parallel_workers = cores;
     max_parallel_workers_per_gather = lib.max 1 (cores / 2);
     "timescaledb.max_background_workers" = backgroundWorkers;
-    # Those, the parallel ones, and the three that always run.
+    # TimescaleDB's workers, the parallel workers, and the three that always run.
     max_worker_processes = cores + backgroundWorkers + 3;
   }
   // lib.optionalAttrs (stack.enabled "aidb") { "aistack.embedding_size" = config.embeddingSize; }
   // config.settings;
   text = v: if builtins.isBool v then (if v then "on" else "off") else toString v;
 
-  # The last one wins, also one of `extraArgs`.
+  # The last value wins, also one from `extraArgs`.
   sharedBuffers = util.lastSetting "shared_buffers" config.command;
   has = extension: builtins.elem extension config.extensions;
   folder = path: if path == null then null else "${path}";
@@ -177,7 +177,7 @@ in
     description = "PostgreSQL with TimescaleDB and pgvector";
     lock = "postgres";
     ports.postgres.container = 5432;
-    # PGDATA is a folder below it, which the server can own and set to 0700.
+    # PGDATA is a folder below this one, which the server can own and set to mode 0700.
     data.data.path = "/home/postgres/pgdata";
     runAs = {
       uid = 1000;
@@ -185,10 +185,10 @@ in
     };
     health = {
       postgres.port = "postgres";
-      # First over TCP, which needs no password for this: while the image's scripts install
-      # extensions, a server for them alone answers on the socket and on no address
+      # First over TCP, which needs no password for this check: while the image's scripts install
+      # extensions, a temporary server answers on the socket and on no address
       # (timescale/timescaledb-docker-ha, docker-entrypoint.sh). Then through the socket, where the
-      # image asks for no password.
+      # image requires no password.
       command = "pg_isready -q -h 127.0.0.1 -p ${toString config.ports.postgres.container} -U ${config.user} -d ${config.database} && ${lib.concatStringsSep " " psql} -c 'SELECT 1' >/dev/null";
     };
     resources = {
@@ -203,7 +203,7 @@ in
       POSTGRES_USER = config.user;
       POSTGRES_DB = config.database;
       PGDATA = "/home/postgres/pgdata/data";
-      # The image's own tuning would read the host's memory and overrule ours.
+      # The image's tuning would read the host's memory and override our settings.
       NO_TS_TUNE = "true";
       TIMESCALEDB_TELEMETRY = "off";
     };
@@ -247,7 +247,7 @@ in
         option = "${option}.databases.${name}";
       }) config.databases;
     };
-    # The password guards every connection that comes through the port.
+    # Every connection through the port needs the password.
     authenticated = true;
     marker = {
       write.exec = sql "CREATE TABLE IF NOT EXISTS marker(v text); INSERT INTO marker VALUES ('kept')";
@@ -282,7 +282,7 @@ in
           expect = config.settings.log_line_prefix;
         };
       }
-      # A number without a unit counts pages, which this does not reckon with.
+      # A number without a unit counts pages, and the comparison does not convert pages.
       //
         lib.optionalAttrs (sharedBuffers != null && builtins.match "[0-9]+[kMGT]B" sharedBuffers != null)
           {

@@ -17,7 +17,7 @@ let
     };
   };
 
-  # With those that other services ask for (`requests.qdrant.collections`).
+  # With the collections that other services request (`requests.qdrant.collections`).
   collections =
     lib.foldl' (all: request: all // request.collections) { } (stack.requested "qdrant")
     // config.collections;
@@ -66,14 +66,14 @@ in
         folder = "qdrant-snapshots";
       };
     };
-    # The chart of the project runs the same image as this user on a read-only root.
+    # Qdrant's Helm chart runs the same image as this user with a read-only root.
     runAs = {
       uid = 1000;
       gid = 1000;
     };
     readOnlyRoot = true;
-    # The image's script ends as soon as its trap has run, which kills the server in the middle of
-    # its shutdown (qdrant/qdrant, tools/entrypoint.sh). Its folder is the image's working folder.
+    # The image's script ends as soon as its trap has run, which kills the server during its
+    # shutdown (qdrant/qdrant, tools/entrypoint.sh). The program is in the image's working folder.
     entrypoint = "./qdrant";
     health.http = {
       port = "http";
@@ -118,12 +118,12 @@ in
     resources.memory = "4g";
     environment = {
       QDRANT__TELEMETRY_DISABLED = "true";
-      # By default it is written next to the program, where the root is read-only.
+      # The default path is next to the program, on the read-only root file system.
       QDRANT_INIT_FILE_PATH = "/tmp/.qdrant-initialized";
     };
     authenticated = config.secretEnv ? QDRANT__SERVICE__API_KEY;
     authHint = "set secretEnv.QDRANT__SERVICE__API_KEY to the path of a file with an API key";
-    # A point, in a collection for it.
+    # The marker is a point in its own collection.
     marker = {
       write = [
         (put "/collections/marker" {

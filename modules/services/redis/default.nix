@@ -29,12 +29,12 @@ let
     config.maxMemory
   ]
   ++ config.extraArgs;
-  # As the server was started: `extraArgs` come last and win.
+  # The arguments of the server: `extraArgs` come last and win.
   started = util.lastArgument server;
 
-  # `redis-cli` in the container, with the password where there is one: from its file to
-  # the variable that redis-cli reads (its --help names REDISCLI_AUTH), so that it shows in no
-  # list of processes.
+  # `redis-cli` in the container, with the password if one is set. The password goes from its file
+  # into the variable that redis-cli reads (its --help names REDISCLI_AUTH), so that no list of
+  # processes shows it.
   client =
     words:
     if hasPassword then
@@ -47,7 +47,7 @@ let
       ++ words
     else
       [ "redis-cli" ] ++ words;
-  # -e: an error is an exit code, not only a text.
+  # -e: an error sets the exit code too.
   ask = words: client ([ "-e" ] ++ words);
   setting = name: wanted: {
     exec = ask [
@@ -93,7 +93,7 @@ in
     lock = "redis";
     ports.redis.container = 6379;
     data.data.path = "/data";
-    # As this user the image's entry point neither changes owners nor drops rights.
+    # As this user the image's entry point neither changes owners nor drops privileges.
     runAs = {
       uid = 999;
       gid = 999;
@@ -101,7 +101,7 @@ in
     readOnlyRoot = true;
     health = {
       redis.port = "redis";
-      # A server that still loads its data answers LOADING, and is not healthy yet.
+      # A server that still loads its data answers LOADING and is not yet healthy.
       command = builtins.toJSON [
         "sh"
         "-c"

@@ -26,7 +26,7 @@
   environment = {
     RI_APP_PORT = toString config.ports.http.container;
     RI_ACCEPT_TERMS_AND_CONDITIONS = "true";
-    # Into the journal, not into files below /data (redis/RedisInsight, config/default.ts).
+    # Log to the journal and not to files below /data (redis/RedisInsight, config/default.ts).
     RI_STDOUT_LOGGER = "true";
     RI_FILES_LOGGER = "false";
   }

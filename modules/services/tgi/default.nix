@@ -34,7 +34,7 @@ in
       container = 80;
       preferred = 8085;
     };
-    # A cache of its own: its files belong to its own user ids.
+    # A separate cache: its files belong to this container's user ids.
     data.cache = {
       path = "/data";
       folder = "tgi-models";
@@ -56,7 +56,7 @@ in
     capabilities.NET_BIND_SERVICE = "its port in the container is 80";
     environment = {
       HF_HOME = "/data";
-      # On by default (huggingface/text-generation-inference, launcher/src/main.rs).
+      # Enabled by default (huggingface/text-generation-inference, launcher/src/main.rs).
       USAGE_STATS = "off";
       HF_HUB_DISABLE_TELEMETRY = "1";
     };

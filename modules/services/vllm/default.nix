@@ -13,7 +13,7 @@ let
   modelsInContainer = "/models";
   cache = "/root/.cache/huggingface";
 
-  # A model of the stack's own store, or a repository that the server fetches itself.
+  # Whether the model is in the stack's model store. If not, the server downloads a repository.
   local = stack.models ? ${toString config.model};
   servedModel = toString (
     if config.servedModelName == null then config.model else config.servedModelName
@@ -32,10 +32,10 @@ let
   tag = toString (util.parseImage config.image).tag;
   # "v0.30.0", or AMD's "rocm7..._vllm_0.23.0".
   version = builtins.match "(v|.*_vllm_)([0-9]+\\.[0-9.]+)" tag;
-  # GGUF left vLLM's tree with 0.24 (vllm-project/vllm, pull request 39612); an entry of
-  # `models` is one file, which can be nothing else.
+  # vLLM 0.24 removed GGUF (vllm-project/vllm, pull request 39612). An entry of `models` is a
+  # single file, which for vLLM can only be GGUF.
   noGguf = version != null && lib.versionAtLeast (lib.last version) "0.24";
-  # gfx9xx with three hex digits: Instinct (and Vega). AMD has images of two families.
+  # gfx9xx with three hex digits: Instinct (and Vega). AMD has an image for each of two families.
   instinct = lib.filter (
     c: builtins.elem c.slot slots && builtins.match "gfx9[0-9a-f]{2}" (toString c.gfxTarget) != null
   ) stack.gpu.cards;
@@ -107,7 +107,7 @@ in
         path = "/health";
       };
       client = "python";
-      # The first start fetches the model, where it is not in the store.
+      # The first start downloads the model if it is not in the store.
       startTimeout = 7200;
     };
     metrics = {
@@ -129,7 +129,7 @@ in
       description = "key that clients must send";
       header = "authorization";
     };
-    # Worker processes hand each other tensors through it.
+    # Worker processes exchange tensors through /dev/shm.
     resources = {
       shm = "4g";
       # torch's compiler starts hundreds of threads for each process on machines with many cores.
@@ -137,7 +137,7 @@ in
     };
     gpu = {
       supported = true;
-      # It takes its share of each card, whatever the model needs.
+      # vLLM reserves its share of each card, independent of the model's size.
       memoryMiB =
         if config.gpu.backend == "cpu" || cardSizes == [ ] then
           null
@@ -146,7 +146,7 @@ in
     };
     environment = {
       HF_HOME = cache;
-      # Compiled code, which each new container would otherwise compile again for minutes.
+      # Compiled code. Without it each new container compiles for minutes.
       VLLM_CACHE_ROOT = "${cache}/vllm";
       VLLM_NO_USAGE_STATS = "1";
       DO_NOT_TRACK = "1";
@@ -193,7 +193,7 @@ in
       rank = 3;
       models = [ servedModel ];
     };
-    # Its key guards the paths below /v1; /invocations, /tokenize, /metrics and others stay open
+    # The key protects the paths below /v1; /invocations, /tokenize, /metrics and others stay open
     # (vllm-project/vllm, docs/usage/security.md).
     authenticated = false;
     authHint = "set secretEnv.VLLM_API_KEY for the paths below /v1, and put a reverse proxy before it that lets only those through";
