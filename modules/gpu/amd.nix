@@ -1,4 +1,4 @@
-# AMD: the kernel's own driver serves Vulkan (RADV) and ROCm; containers bring the rest.
+# AMD: the kernel's driver is enough for Vulkan (RADV) and ROCm; the images contain the rest.
 { config, lib, ... }:
 let
   inherit (lib)

@@ -1,5 +1,5 @@
-# What the GPUs of a NixOS host need, from the facts: one file a vendor. Every
-# detected value is an option with the detection as its default.
+# Configuration of a NixOS host for its GPUs, derived from the facts; one file for each vendor.
+# Every detected value is the default of an option.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -7,8 +7,7 @@ let
   cfg = config.services.aiStack;
   cardsOf = vendor: builtins.filter (c: c.vendor == vendor) cfg.gpu.cards;
 
-  # A card that the stack computes on; one that is passed to a virtual machine or only
-  # shows a console is not.
+  # A card that the stack can use. A card for a virtual machine or for a console only is not used.
   used = vendor: builtins.any (c: c.backend != "cpu") (cardsOf vendor);
 
   vendorOption =

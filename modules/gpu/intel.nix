@@ -1,4 +1,4 @@
-# Intel: the compute runtime for SYCL beside the kernel's driver.
+# Intel: the compute runtime for SYCL, in addition to the kernel's driver.
 {
   config,
   lib,

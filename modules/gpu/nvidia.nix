@@ -1,4 +1,4 @@
-# NVIDIA: the driver that the chips' generation asks for, and CDI for containers.
+# NVIDIA: the driver for the chips' generation, and CDI for containers.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -23,8 +23,8 @@ let
       if c.driverBranch == null then "current" else c.driverBranch
     })";
 
-  # nixpkgs itself sets the open modules by the driver's version in some releases, as
-  # mkDefault; the generation of the chip knows better. Below what a user writes.
+  # Some releases of nixpkgs choose the open modules by the driver's version, with mkDefault. The
+  # chip's generation is more exact, so it overrides mkDefault and yields to a user's value.
   detected = mkOverride 900;
 in
 {
@@ -54,7 +54,7 @@ in
       }
     ];
 
-    # The switch for the driver, on a host without a screen as well.
+    # This option enables the driver, also on a host without a screen.
     services.xserver.videoDrivers = mkDefault [ "nvidia" ];
     hardware = {
       graphics.enable = mkDefault true;

@@ -19,14 +19,14 @@ let
 
   cfg = config.services.aiStack;
   util = import ../../lib { inherit lib; };
-  # tmpfiles.d(5): fields may be in quotes, and have specifiers.
+  # tmpfiles.d(5): fields can be quoted and contain specifiers, so both are escaped.
   word = path: util.systemd.word (util.systemd.path path);
   manifestFile = "aistack/stack.json";
   user = config.home.username;
   account = if osConfig == null then null else osConfig.users.users.${user} or null;
 
-  # The one that Home Manager was told of, else that of the package set: a user's systemd need
-  # not have it in its PATH.
+  # The nix package of Home Manager's configuration, else the one of nixpkgs: it may be missing in
+  # the PATH of the user's systemd.
   nix = if (config.nix.package or null) != null then config.nix.package else pkgs.nix;
 
   named =
@@ -37,7 +37,8 @@ let
 
   directories = lib.mergeAttrsList (
     lib.concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
-    # Whoever reads them: the fetching unit makes no folder, in case a disk is missing.
+    # Also if no service reads the models: the download unit does not create the folder, because its
+    # disk could be missing.
     ++ lib.optional (cfg.models != { }) { ${cfg.modelsDir}.mode = "0755"; }
   );
 in
@@ -100,10 +101,10 @@ in
       home.packages = [ cfg.package ];
       home.file = lib.mapAttrs (_: text: { inherit text; }) cfg.userFiles;
 
-      # Lingering, subordinate ids and pasta, which only the system can give: said before
-      # anything is written, and not fatal, because the rest of the home is not concerned.
-      # As part of a NixOS system the assertions above have said it, and an activation at boot
-      # runs before the user's systemd does.
+      # Lingering, subordinate ids and pasta, which only the system can provide. The check runs before
+      # anything is written, and its failure is not fatal, because the rest of the home does not
+      # depend on it. On NixOS the assertions above check the same, and an activation at boot runs
+      # before the user's systemd.
       home.activation.aistackPreflight = mkIf (osConfig == null) (
         lib.hm.dag.entryBefore [ "writeBoundary" ] ''
           ${cfg.package}/bin/aistack check --preflight || true
@@ -117,14 +118,14 @@ in
         ]
         ++ mapAttrsToList (host: d: "d ${word host} ${d.mode} - - -") directories;
 
-        # As in system scope: `aistack apply` restarts what changed.
+        # As in system scope: `aistack apply` restarts changed services.
         services = mapAttrs' (
           _: s: nameValuePair s.container { Unit.X-RestartIfChanged = mkDefault false; }
         ) cfg.resolved.services;
       };
     })
 
-    # Also those of what is prepared without a stack.
+    # Outside of `mkIf cfg.enable`: the units of aiOptimizerPrep exist without a stack too.
     {
       systemd.user = {
         targets = named ".target";

@@ -22,14 +22,14 @@ let
   util = import ../../lib { inherit lib; };
   manifestPath = "aistack/stack.json";
 
-  # Home Manager as a module of this system: its users' stacks share our ports.
+  # Users of Home Manager as a NixOS module: their stacks share the host's ports.
   homes =
     if options ? home-manager then
       filterAttrs (_: home: home.services.aiStack.enable or false) config.home-manager.users
     else
       { };
 
-  # Those that claim something, with or without a stack.
+  # Users whose configuration has claims, with or without a stack.
   claiming =
     if options ? home-manager then
       filterAttrs (_: home: home.services.aiStack.ledger.active or false) config.home-manager.users
@@ -44,10 +44,11 @@ let
       lib.attrValues home.services.aiStack.resolved.services
     );
 
-  # One rule a folder: several services may read the same one.
+  # One rule for each folder, because several services may read the same folder.
   directories = lib.mergeAttrsList (
     concatLists (mapAttrsToList (_: s: map (d: { ${d.host} = d; }) s.data) cfg.resolved.services)
-    # Whoever reads them: the fetching unit makes no folder, in case a disk is missing.
+    # Also if no service reads the models: the download unit does not create the folder, because its
+    # disk could be missing.
     ++ lib.optional (cfg.models != { }) {
       ${cfg.modelsDir} = {
         mode = "0755";
@@ -74,7 +75,7 @@ let
       filterAttrs (file: _: lib.hasSuffix kind file && !(builtins.elem file cfg.helperUnits)) cfg.units
     );
 
-  # A unit as systemd reads it.
+  # The text of a unit file.
   unitText = lib.generators.toINI {
     listsAsDuplicateKeys = true;
     mkKeyValue =
@@ -95,12 +96,12 @@ in
     }
 
     (mkIf (homes != { }) {
-      # Rootless containers that start without a login, with ids of their own to map.
+      # Rootless containers start without a login and need subordinate ids to map.
       users.users = mapAttrs (_: home: {
         linger = mkDefault true;
         autoSubUidGidRange = mkDefault true;
-        # What /dev/kfd and /dev/dri belong to; rootless containers have no more than
-        # their user.
+        # The groups of /dev/kfd and /dev/dri: rootless containers have only the rights of their
+        # user.
         extraGroups = lib.optionals (usesDevices home) [
           "render"
           "video"
@@ -114,7 +115,7 @@ in
     })
 
     # A clash between a user's stack and the system concerns the host even where the
-    # system's own stack is off.
+    # system's own stack is disabled.
     {
       services.aiStack.ledger.active = mkIf (claiming != { }) true;
     }
@@ -152,7 +153,7 @@ in
           user = null;
           manifestPath = "/etc/${manifestPath}";
         };
-        # Those that are mounted at a boot; a file system that may be missing would stop the container.
+        # File systems that are mounted at boot. One that may be missing would stop the container.
         node-exporter.fileSystems = mkDefault (
           lib.attrNames (
             filterAttrs (
@@ -195,7 +196,7 @@ in
 
       environment.systemPackages = [ cfg.package ];
 
-      # Files for people's programs, as examples to copy: a system has no home.
+      # `userFiles` as examples to copy, because a system has no home folder.
       environment.etc = {
         ${manifestPath}.text = builtins.toJSON cfg.manifest;
         "aistack/scenarios.json".text = builtins.toJSON cfg.scenarios;
@@ -205,7 +206,7 @@ in
         path: text: nameValuePair "aistack/home/${lib.removePrefix "." path}" { inherit text; }
       ) cfg.userFiles;
 
-      # Containers ask the resolver on their bridge for each other's names.
+      # Containers resolve each other's names by the DNS server on their bridge.
       networking.firewall = {
         interfaces = mkIf (!firewalld) {
           ${cfg.network} = {
@@ -220,7 +221,7 @@ in
       systemd.tmpfiles.settings.local-ai = lib.mkMerge (
         [
           {
-            # Accounts with an id that a container has as well cannot list what is in there.
+            # Mode 0711: an account with the same id as a container's user cannot list the folder.
             ${cfg.dataRoot}.d = {
               mode = mkDefault "0711";
               user = mkDefault "root";
@@ -242,14 +243,14 @@ in
         }) directories
       );
 
-      # `aistack apply` restarts what changed, once its image is there. The switch itself
-      # would stop it first and then wait for the download.
+      # `aistack apply` restarts a changed service once its image is present. The switch would stop
+      # the service first and then wait for the download.
       systemd.services = mapAttrs' (
         _: s: nameValuePair s.container { restartIfChanged = mkDefault false; }
       ) cfg.resolved.services;
     })
 
-    # Also those of what is prepared without a stack.
+    # Outside of `mkIf cfg.enable`: the units of aiOptimizerPrep exist without a stack too.
     {
       systemd = {
         units = lib.genAttrs cfg.helperUnits (file: {

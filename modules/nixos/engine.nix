@@ -1,4 +1,4 @@
-# podman itself, and what people want beside it.
+# podman itself, and optional tools.
 {
   config,
   lib,
@@ -59,7 +59,7 @@ in
         dockerCompat = mkDefault (!config.virtualisation.docker.enable && !engine.rootlessDocker);
         defaultNetwork.settings.dns_enabled = mkDefault true;
       };
-      # Above NixOS's own default, below what the user writes.
+      # Overrides NixOS's default and yields to a value from the user.
       containers.storage.settings.storage.driver = lib.mkOverride 900 engine.storageDriver;
       docker.rootless = mkIf engine.rootlessDocker {
         enable = mkDefault true;
@@ -75,7 +75,7 @@ in
       pkgs.skopeo
     ];
 
-    # NixOS's own pruning is for the daemon of root.
+    # NixOS's own pruning is for root's daemon only.
     systemd.user = mkIf engine.rootlessDocker {
       services.local-ai-docker-prune = {
         description = "Clear rootless Docker of what nothing uses";

@@ -1,7 +1,6 @@
-# What other modules of the same host claim, where they are enabled: well-known
-# services of nixpkgs with ports of the stack's kind, and every container that is
-# published beside ours. An option that a version of nixpkgs does not have, or refuses
-# to read because it was removed, claims nothing.
+# Claims of other enabled modules of the same host: well-known services of nixpkgs that use
+# similar ports, and the published ports of all other containers. An option that is missing in a
+# version of nixpkgs, or that throws because it was removed, claims nothing.
 { config, lib }:
 let
   inherit (lib)
@@ -23,7 +22,7 @@ let
     in
     if tried.success then tried.value else default;
 
-  # As programs write addresses: `*` for all, IPv6 in brackets.
+  # Addresses in the notation of programs: `*` for all, IPv6 in brackets.
   wildcard =
     address:
     if address == null || address == "*" then
@@ -49,7 +48,7 @@ let
     exclusive = true;
   };
 
-  # Most modules: one port and one address, at these options of theirs.
+  # Most modules have one port and one address, in these options.
   simple =
     {
       name,
@@ -144,8 +143,8 @@ let
     }
   ];
 
-  # Its options are in `settings` since nixpkgs PR 528626; the old names are not read where it
-  # is there, because they complain.
+  # The options are in `settings` since nixpkgs PR 528626. If `settings` is present, the old names
+  # are not read, because they print warnings.
   llamaCpp =
     let
       new = services.llama-cpp ? settings;
@@ -209,9 +208,8 @@ let
     (directory "services.postgresql" "services.postgresql.dataDir" services.postgresql.dataDir)
   ];
 
-  # Each exporter of Prometheus has its own port. Those that run are known by their
-  # units; asking each of them whether it is enabled would read renamed ones as well,
-  # which complain.
+  # Each exporter of Prometheus has its own port. Enabled exporters are found by their units:
+  # reading every `enable` option would also read renamed options, which print warnings.
   exporters = concatMap (
     unit:
     let
@@ -226,7 +224,7 @@ let
     )
   ) (lib.attrNames config.systemd.services);
 
-  # A web server: its default ports, and each address that a virtual host asks for.
+  # A web server: its default ports, and the addresses of its virtual hosts.
   nginx =
     let
       hosts = lib.attrValues services.nginx.virtualHosts;
@@ -254,8 +252,8 @@ let
       )
     );
 
-  # Null: Caddy's own default (nixpkgs, nixos/modules/services/web-servers/caddy), and one port
-  # of the two may be meant to be off, so neither is claimed.
+  # null means Caddy's default (nixpkgs, nixos/modules/services/web-servers/caddy). One of its two
+  # ports may be disabled, so neither is claimed.
   caddy =
     let
       at =
@@ -282,7 +280,7 @@ let
           option = "${option}.ports";
         }
       ) (concatMap published c.ports)
-      # Under docker the names are docker's.
+      # With the backend docker the name is docker's, so no podman name is claimed.
       ++ optional (config.virtualisation.oci-containers.backend == "podman") {
         kind = "name";
         owner = "${option} (NixOS)";
@@ -292,8 +290,8 @@ let
       }
     ) config.virtualisation.oci-containers.containers
   );
-  # Accounts, and the subordinate ids that they are given. A range that NixOS hands out by
-  # itself (autoSubUidGidRange) begins at 100000 and stays below systemd's containers.
+  # Accounts and their subordinate ids. A range that NixOS assigns automatically
+  # (autoSubUidGidRange) begins at 100000 and stays below systemd's containers.
   accounts = concatLists (
     mapAttrsToList (
       name: u:

@@ -1,5 +1,5 @@
-# Where NixOS's own Prometheus runs, it scrapes the stack: people who have one need no
-# second one in a container.
+# NixOS's own Prometheus, if enabled, scrapes the stack, so that nobody needs a second one in a
+# container.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -15,8 +15,8 @@ let
 in
 {
   config = mkIf (cfg.enable && config.services.prometheus.enable) {
-    # promtool would look for the files of the keys where the system is built, and they are never
-    # there: nixpkgs, nixos/modules/services/monitoring/prometheus/default.nix; prometheus,
+    # promtool would look for the key files at build time, when they are always missing:
+    # nixpkgs, nixos/modules/services/monitoring/prometheus/default.nix; prometheus,
     # cmd/promtool/main.go, checkFileExists.
     services.prometheus.checkConfig = mkIf (lib.any (s: s.scrape.token != null) (
       lib.attrValues scraped
@@ -28,7 +28,7 @@ in
         metrics_path = s.scrape.path;
         static_configs = [ { targets = [ s.scrape.target ]; } ];
       }
-      # A file that the user of Prometheus must be able to read.
+      # The user of NixOS's Prometheus must be able to read this file.
       // optionalAttrs (s.scrape.token != null) { authorization.credentials_file = s.scrape.token; }
     ) scraped;
   };

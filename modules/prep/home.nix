@@ -1,4 +1,4 @@
-# User scope: the user's folders, and the report behind the switch.
+# User scope: the user's folders, and the report after the switch.
 { config, lib, ... }:
 let
   inherit (lib) mkDefault mkIf;
@@ -25,7 +25,7 @@ in
     home.packages = [ config.services.aiStack.package ];
     xdg.configFile.${file}.text = builtins.toJSON cfg.manifest;
 
-    # As in system scope: only what is made anew.
+    # As in system scope: only for newly created folders.
     systemd.user.tmpfiles.rules = map (path: "d \"${path}\" :0700 - - -") cfg.directories;
   };
 }

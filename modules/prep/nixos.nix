@@ -1,4 +1,4 @@
-# System scope: root's folders, and the report behind the switch.
+# System scope: root's folders, and the report after the switch.
 { config, lib, ... }:
 let
   inherit (lib) genAttrs mkDefault mkIf;
@@ -24,8 +24,8 @@ in
     environment.systemPackages = [ config.services.aiStack.package ];
     environment.etc.${file}.text = builtins.toJSON cfg.manifest;
 
-    # The colons: only what is made anew gets these. Containers give their folders to
-    # users of their own, which must not be undone at each boot.
+    # The colons apply these values only to folders that are newly created. Containers give their
+    # folders to their own users, and a boot must not undo that.
     systemd.tmpfiles.settings.ai-optimizer-prep = genAttrs cfg.directories (_: {
       d = {
         mode = mkDefault ":0700";

@@ -1,6 +1,6 @@
-# The machine made ready for a docker-compose stack that its owner installs by hand:
-# folders, reserved ports and a report, the same in every scope. Nothing is installed,
-# fetched or started.
+# Prepares the machine for a docker-compose stack that its owner installs by hand: folders,
+# reserved ports and a report, the same in every scope. Nothing is installed, downloaded or
+# started.
 { config, lib, ... }:
 let
   inherit (lib)
@@ -24,7 +24,7 @@ let
   root = "services.aiOptimizerPrep";
 
   path = types.strMatching "/[^\n]*";
-  # As `aistack prep` makes them too, where no switch has.
+  # `aistack prep` creates the same folders if no switch has created them.
   folders = [
     "postgres"
     "redis"
@@ -141,8 +141,8 @@ in
         X-Restart-Triggers = [ (builtins.hashString "sha256" (builtins.toJSON cfg.manifest)) ];
       };
       Service = {
-        # `exec` and not `oneshot`: a switch does not wait for it. The minus: what is not
-        # ready is in its report, and fails nothing.
+        # `exec` and not `oneshot`, so that a switch does not wait for it. The minus sign: the report
+        # lists what is not ready, and the unit does not fail.
         Type = "exec";
         RemainAfterExit = true;
         ExecStart = "-${stack.package}/bin/aistack prep --file ${lib.escapeShellArg cfg.manifestPath}";
@@ -172,7 +172,7 @@ in
     services.aiStack.ledger = {
       active = true;
       claims =
-        # Compose publishes on every address unless its file says otherwise.
+        # Compose publishes on every address unless its file names one.
         lib.optionals (twice == [ ]) (
           mapAttrsToList (name: port: {
             kind = "port";
@@ -206,7 +206,7 @@ in
           inherit port;
           option = "${root}.ports.${name}";
         }) cfg.ports;
-        # Of the facts only what the proposal is made from.
+        # Only the facts that the proposed configuration depends on.
         gpus =
           if cfg.facts == null then null else map (g: { inherit (g) slot vendor vramMiB; }) cfg.facts.gpus;
       };
