@@ -1,5 +1,5 @@
-# The stack alone, without NixOS or Home Manager around it: quick to evaluate, and enough for
-# whatever the core decides by itself. Modules -> the evaluated configuration.
+# The stack alone, without NixOS or Home Manager around it: quick to evaluate, and enough to
+# test the core. Modules -> the evaluated configuration.
 { lib }:
 {
   scope ? "system",

@@ -1,6 +1,6 @@
-# A service of one's own, as a module for NixOS and Home Manager.
+# Makes a module for NixOS and Home Manager from the definition of a service.
 #
-#   mkService ./my-service                      the folder's name is the service's; its
+#   mkService ./my-service                      the folder's name is the service's name; its
 #                                               default.nix is the service's module
 #   mkService { name = "…"; module = …; }       the same from two values
 #

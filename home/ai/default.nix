@@ -1,5 +1,5 @@
 # The whole stack for one user without root, also on a distribution that is not NixOS.
-# The offset keeps it beside a system-wide stack on the same host.
+# The offset lets it run next to a system-wide stack on the same host.
 {
   home = {
     username = "ai";

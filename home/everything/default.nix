@@ -1,4 +1,4 @@
-# Every service in user scope, beside a system-wide stack.
+# Every service in user scope, next to a system-wide stack.
 {
   imports = [ ../../hosts/everything/stack.nix ];
 

@@ -1,4 +1,4 @@
-# AI-Optimizer's neighbour in user scope, without root.
+# A home for AI-Optimizer and a small stack, in user scope, without root.
 {
   imports = [ ../../hosts/optimizer/stack.nix ];
 

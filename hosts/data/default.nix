@@ -5,7 +5,7 @@
   services.aiStack = {
     enable = true;
     address = "0.0.0.0";
-    # Deployed from afar: what does not come up is taken back.
+    # Deployed remotely: a generation whose services do not become healthy is rolled back.
     verify = {
       enable = true;
       rollback = true;

@@ -1,8 +1,8 @@
-# Every service at once, as nobody would have it: what the tests look at. Those with an image
-# of the user's own have made-up names of images here.
+# Every service at once, for the tests; not a useful configuration. Services whose image the user
+# provides have invented image names here.
 { lib, ... }:
 let
-  # A new folder is enabled by itself.
+  # The service of a new folder is enabled automatically.
   folders = lib.attrNames (
     lib.filterAttrs (_: type: type == "directory") (builtins.readDir ../../modules/services)
   );
@@ -35,7 +35,7 @@ in
       model = "embed.gguf";
       parallel = 1;
       contextSize = 2048;
-      # The tests' model says nothing of it.
+      # The tests' model declares no pooling.
       pooling = "mean";
     };
     vllm = private "vllm-cpu" // {
@@ -52,7 +52,7 @@ in
     };
     postgres = {
       enable = true;
-      # Signs that systemd would expand.
+      # Characters that systemd would expand.
       settings.log_line_prefix = "%m [%p] $HOME ";
     };
     aidb = private "aidb";

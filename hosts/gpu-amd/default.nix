@@ -1,4 +1,4 @@
-# A desktop with an AMD card: ROCm or Vulkan, whichever the card's generation has.
+# A desktop with an AMD card: ROCm or Vulkan, depending on the card's generation.
 {
   imports = [ ./machine.nix ];
 

@@ -1,4 +1,4 @@
-# What a machine says of itself beside the stack: replace it with your own.
+# The machine's own configuration, apart from the stack: replace it with yours.
 {
   networking.hostName = "gpu-amd";
   nixpkgs.hostPlatform = "x86_64-linux";

@@ -2,7 +2,7 @@
 {
   imports = [ ./machine.nix ];
 
-  # NVIDIA's driver is not free software; nixpkgs asks.
+  # NVIDIA's driver is not free software, so nixpkgs requires permission.
   nixpkgs.config.allowUnfree = true;
 
   services.aiStack = {

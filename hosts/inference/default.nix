@@ -1,5 +1,5 @@
-# The engines of a small fleet: reached by the other hosts, so each asks for a key
-# or is opened on purpose.
+# The engines of a small fleet. Other hosts can reach them, so each engine requires a key or is
+# opened explicitly.
 {
   imports = [ ./machine.nix ];
 
@@ -15,7 +15,7 @@
     };
     ollama = {
       enable = true;
-      # No authentication of its own: for this machine alone.
+      # Ollama has no authentication, so only this machine can reach it.
       address = "127.0.0.1";
     };
   };

@@ -1,4 +1,4 @@
-# AI-Optimizer's neighbour in system scope.
+# A host for AI-Optimizer and a small stack, in system scope.
 {
   imports = [
     ./machine.nix

@@ -1,5 +1,5 @@
-# A machine made ready for AI-Optimizer, with a small stack beside it: the offset leaves
-# AI-Optimizer the usual ports.
+# A machine prepared for AI-Optimizer, with a small stack next to it. The offset leaves the usual
+# ports to AI-Optimizer.
 {
   services.aiOptimizerPrep.enable = true;
 

@@ -1,4 +1,4 @@
-# One machine with everything on it, for one person.
+# One machine for one person, with engines, databases and a chat interface.
 {
   imports = [ ./machine.nix ];
 

@@ -1,5 +1,5 @@
-# A kind of service: an agent with an image of the user's own. It has a workspace, a port with
-# a health address, and an engine of the stack that it talks to.
+# A kind of service: an agent with an image that the user provides. It has a workspace, a port with
+# a health endpoint, and an engine of the stack that it uses.
 {
   config,
   lib,
@@ -55,7 +55,7 @@ in
       OPENAI_API_BASE = if engine == null then null else engine.url;
       OPENAI_BASE_URL = if engine == null then null else engine.url;
       OPENAI_MODEL = config.modelName;
-      # The client libraries want one where the engine asks for none.
+      # The client libraries require a key even if the engine needs none.
       OPENAI_API_KEY =
         if config.secretEnv ? OPENAI_API_KEY || (engine != null && engine.apiKeySource != null) then
           null

@@ -31,7 +31,7 @@ let
       "bf16"
     ]);
 
-  # What the model needs in MiB, where its shape is given.
+  # Memory that the model needs in MiB, or null without its shape.
   needed =
     if config.shape == null then
       null
@@ -53,15 +53,15 @@ let
   folder = config.data.models.host;
   declared = stack.models ? ${toString config.model};
   inModels = !(lib.hasPrefix "/" config.model) || lib.hasPrefix "${folder}/" config.model;
-  # A name below the folder of models, whether it was written as one, as a whole path, or
-  # as the name of an entry of `services.aiStack.models`.
+  # The model's path below the folder of models. The option can be such a path, an absolute path, or
+  # the name of an entry of `services.aiStack.models`.
   relative =
     if declared then
       lib.removePrefix "${folder}/" stack.models.${config.model}.path
     else
-      # null has an assertion of its own, which an error here would hide.
+      # An assertion reports null; an error here would hide that message.
       lib.removePrefix "${folder}/" (toString config.model);
-  # The name that clients ask for: a declared one, so that those that need a name have it.
+  # The model name for clients. It is always set, for clients that need a name.
   served = if config.alias == null then name else config.alias;
 
   flag = name: value: [
@@ -201,7 +201,7 @@ in
       supported = true;
       memoryMiB = if config.gpu.backend == "cpu" then null else needed;
     };
-    # Locked pages (`mlock`); the limit of a rootless container is its user's and cannot be raised here.
+    # For `mlock`. A rootless container has its user's limit, which cannot be raised here.
     ulimits = lib.optional (stack.scope == "system") "memlock=-1:-1";
     secrets.LLAMA_API_KEY = {
       description = "key that clients must send";
@@ -237,7 +237,7 @@ in
       (flag "batch-size" config.batchSize)
       (flag "ubatch-size" config.ubatchSize)
       [ (if config.contBatching then "--cont-batching" else "--no-cont-batching") ]
-      # What was --mlock until b10884.
+      # The argument was --mlock until b10884.
       (lib.optionals config.mlock (flag "load-mode" "mmap+mlock"))
       (flag "cache-ram" config.cacheRam)
       (lib.optionals (config.numa != null) (flag "numa" config.numa))
@@ -285,7 +285,7 @@ in
         message = "${option}.model = \"${toString config.model}\" is in a folder that is not mounted into the container: the container sees ${folder} (${option}.data.models). Move the file there, or set ${option}.data.models = \"${builtins.dirOf (toString config.model)}\".";
       }
       {
-        # Keys alone may be quantised without it.
+        # Without flash attention only the keys may be quantised.
         assertion = quantised config.cacheTypeV -> config.flashAttention == "on";
         message = "${option}: quantised values in the KV cache (cacheTypeV = ${config.cacheTypeV}) need flash attention, which is \"${config.flashAttention}\". Set ${option}.flashAttention = \"on\", or ${option}.cacheTypeV = \"f16\".";
       }
