@@ -1,4 +1,4 @@
-# Evaluation tests: name -> null where it holds, or what was seen instead.
+# Evaluation tests: name -> null if the test passes, else the value that was found.
 { self, inputs }:
 let
   inherit (inputs.nixpkgs) lib;
@@ -11,8 +11,7 @@ let
   util = import ../../lib { inherit lib; };
   ledger = import ../../modules/stack/ledger.nix { inherit lib util; };
 
-  # The core alone, without NixOS around it: quick, and enough for whatever the core
-  # decides by itself.
+  # The core alone, without NixOS around it: quick, and enough to test the core.
   core = coreIn "system";
   coreIn =
     scope: module:
@@ -58,9 +57,9 @@ let
     };
   };
 
-  ## What a test may say.
+  ## The statements of the tests.
 
-  # Every one of the failing assertions' words is there, in one message.
+  # One message of the failing assertions contains all of the words.
   refuses =
     config: words:
     let
@@ -233,7 +232,7 @@ gpu
 // nixosTests
 // {
   # ── the ledger ──
-  "one port twice within the stack names both options" =
+  "refuses one port for two services, and names both options" =
     refuses
       (on {
         ollama.enable = true;
@@ -247,7 +246,7 @@ gpu
         "services.aiStack.ollama.ports.http"
         "services.aiStack.qdrant.ports.http"
       ];
-  "several conflicts come in one report" =
+  "reports several conflicts together" =
     refuses
       (on {
         ollama.enable = true;
@@ -265,7 +264,7 @@ gpu
         "11434"
         "8081"
       ];
-  "one data directory for two writers is refused" =
+  "refuses one data directory for two services that write" =
     refuses
       (on {
         redis.enable = true;
@@ -278,7 +277,7 @@ gpu
         "data directory /var/lib/local-ai/redis"
         "services.aiStack.qdrant.data.storage"
       ];
-  "a port that is claimed outside is respected" =
+  "refuses a port that ledger.extra claims" =
     refuses
       (on {
         ollama.enable = true;
@@ -293,7 +292,7 @@ gpu
         "the old server"
         "services.aiStack.ollama.ports.http"
       ];
-  "wildcards meet each specific address" =
+  "a wildcard address conflicts with each specific address" =
     equal
       [ true true true ]
       [
@@ -301,7 +300,7 @@ gpu
         (clashes (port 1 "::") (port 1 "10.0.0.1"))
         (clashes (port 1 "::1") (port 1 "::1"))
       ];
-  "different addresses, ports and protocols do not meet" =
+  "different addresses, ports and protocols do not conflict" =
     equal
       [ false false false ]
       [
@@ -309,10 +308,10 @@ gpu
         (clashes (port 1 "127.0.0.1") (port 2 "127.0.0.1"))
         (clashes (port 1 "127.0.0.1") (port 1 "127.0.0.1" // { protocol = "udp"; }))
       ];
-  "the table shows each claim" = equal true (
+  "the ledger's table shows every claim" = equal true (
     hasInfix "127.0.0.1:6379/tcp" (on { redis.enable = true; }).services.aiStack.ledger.table
   );
-  "against services.ollama of nixpkgs" =
+  "reports a conflict with services.ollama of nixpkgs" =
     refuses
       (nixos [
         {
@@ -328,7 +327,7 @@ gpu
         "services.ollama.port"
         "services.aiStack.ollama.ports.http"
       ];
-  "a user's stack against the system's" =
+  "reports a conflict of a user's stack with the system's stack" =
     refuses
       (nixos [
         {
@@ -343,7 +342,7 @@ gpu
         "services.aiStack.ollama (system)"
         "services.aiStack.ollama (user ann)"
       ];
-  "a user's stack against services.redis of the system" =
+  "reports a conflict of a user's stack with services.redis of the system" =
     refuses
       (nixos [
         {
@@ -358,7 +357,7 @@ gpu
         "services.redis.servers.cache"
         "user ann"
       ];
-  "against well-known services, web servers, exporters and containers of the host" =
+  "reports conflicts with services, web servers, exporters and containers of the host" =
     let
       report =
         (nixos [
@@ -422,7 +421,7 @@ gpu
       "change virtualisation.quadlet.containers.mine.containerConfig.publishPorts"
       "7 conflict(s)"
     ]) [ ];
-  "a container of the same name" =
+  "refuses two containers with one name" =
     refuses
       (nixos [
         {
@@ -440,7 +439,7 @@ gpu
         "container name local-ai-redis"
         "virtualisation.oci-containers.containers.local-ai-redis"
       ];
-  "a folder inside another's is refused" =
+  "refuses a data folder inside the folder of another service" =
     refuses
       (on {
         redis.enable = true;
@@ -453,14 +452,14 @@ gpu
         "data directory /var/lib/local-ai/redis;"
         "data directory /var/lib/local-ai/redis/vectors;"
       ];
-  "a folder whose name only begins like another's is not" = accepts (on {
+  "accepts a data folder whose name only begins like another one" = accepts (on {
     redis.enable = true;
     qdrant = {
       enable = true;
       data.storage = "/var/lib/local-ai/redis-vectors";
     };
   });
-  "a data directory of a service of nixpkgs" =
+  "refuses the data directory of a service of nixpkgs" =
     refuses
       (nixos [
         {
@@ -482,7 +481,7 @@ gpu
         "services.postgresql.dataDir"
         "services.aiStack.postgres.data.data"
       ];
-  "published ports as podman writes them" =
+  "reads published ports in podman's notation" =
     let
       published = import ../../modules/stack/published.nix { inherit lib; };
       show = text: map (p: "${p.address} ${toString p.port} ${p.protocol}") (published text);
@@ -508,7 +507,7 @@ gpu
         [ ]
         [ ]
       ];
-  "an offset lets both scopes run" = accepts (nixos [
+  "a port offset lets both scopes run on one host" = accepts (nixos [
     {
       services.aiStack = {
         enable = true;
@@ -522,7 +521,7 @@ gpu
       qdrant.enable = true;
     })
   ]);
-  "the user of a stack lingers and has subordinate ids" =
+  "the owner of a user stack gets lingering and subordinate ids" =
     let
       ann = (nixos [ (withHome { redis.enable = true; }) ]).users.users.ann;
     in
@@ -532,19 +531,19 @@ gpu
         true
         true
       ];
-  "without lingering a user's stack is refused" = refuses (nixos [
+  "refuses a user stack without lingering" = refuses (nixos [
     (withHome { redis.enable = true; })
     { users.users.ann.linger = false; }
   ]) [ "users.users.ann.linger = true" ];
 
   # ── open to other machines ──
-  "an open address wants the firewall's option" = refuses (on {
+  "refuses a public address without openFirewall" = refuses (on {
     redis = {
       enable = true;
       address = "0.0.0.0";
     };
   }) [ "services.aiStack.redis.openFirewall = true" ];
-  "an open address wants authentication" =
+  "refuses a public address without authentication" =
     refuses
       (on {
         qdrant = {
@@ -558,7 +557,7 @@ gpu
         "secretEnv.QDRANT__SERVICE__API_KEY"
         "services.aiStack.qdrant.allowUnauthenticated"
       ];
-  "Open WebUI without logins stays at home" = refuses (on {
+  "refuses a public address for Open WebUI with auth = false" = refuses (on {
     open-webui = {
       enable = true;
       auth = false;
@@ -566,7 +565,7 @@ gpu
       openFirewall = true;
     };
   }) [ "set auth = true" ];
-  "with a key it may be open" = accepts (on {
+  "accepts a public address for llama.cpp with an API key" = accepts (on {
     qdrant = {
       enable = true;
       address = "0.0.0.0";
@@ -574,7 +573,7 @@ gpu
       secretEnv.QDRANT__SERVICE__API_KEY = key;
     };
   });
-  "or when somebody says so" = accepts (on {
+  "accepts a public address with allowUnauthenticated" = accepts (on {
     ollama = {
       enable = true;
       address = "0.0.0.0";
@@ -584,7 +583,7 @@ gpu
   });
 
   # ── llama.cpp ──
-  "a quantised KV cache needs flash attention" =
+  "refuses a quantised KV cache without flash attention" =
     refuses
       (on {
         llama-cpp = {
@@ -597,7 +596,7 @@ gpu
         "cacheTypeV = q4_0"
         "services.aiStack.llama-cpp.flashAttention = \"on\""
       ];
-  "an f16 cache does not" = accepts (on {
+  "accepts an f16 KV cache without flash attention" = accepts (on {
     llama-cpp = {
       enable = true;
       model = "m.gguf";
@@ -606,7 +605,7 @@ gpu
       cacheTypeV = "f16";
     };
   });
-  "a model outside the folder that the container sees" =
+  "refuses a model outside of the mounted folder" =
     refuses
       (on {
         llama-cpp = {
@@ -618,7 +617,7 @@ gpu
         "/var/lib/local-ai/models"
         "services.aiStack.llama-cpp.data.models = \"/home/ann/models\""
       ];
-  "a model by its whole path inside it" =
+  "accepts a model by its absolute path in the mounted folder" =
     equal
       (lib.take 2
         (container {
@@ -632,12 +631,12 @@ gpu
         "--model"
         "/models/sub/m.gguf"
       ];
-  "no model" = refuses (on { llama-cpp.enable = true; }) [
+  "refuses llama.cpp without a model" = refuses (on { llama-cpp.enable = true; }) [
     "services.aiStack.llama-cpp.model is not set"
   ];
 
   # ── secrets ──
-  "a password in the environment is refused" =
+  "refuses a password in the environment" =
     refuses
       (on {
         ollama = {
@@ -649,13 +648,13 @@ gpu
         "SOME_API_KEY looks like a secret"
         "services.aiStack.ollama.secretEnv.SOME_API_KEY"
       ];
-  "so is a token under an innocent name" = refuses (on {
+  "refuses a token in a variable with a harmless name" = refuses (on {
     ollama = {
       enable = true;
       environment.EXTRA = "hf_abcdefgh";
     };
   }) [ "EXTRA looks like a secret" ];
-  "what looks like a secret" =
+  "recognises values that look like secrets" =
     equal
       (lib.mapAttrsToList util.looksSecret {
         DB_PASSWORD = "x";
@@ -669,7 +668,7 @@ gpu
         true
         true
       ];
-  "what does not" =
+  "recognises values that do not look like secrets" =
     equal
       (lib.mapAttrsToList util.looksSecret {
         MAX_TOKENS = "4096";
@@ -689,7 +688,7 @@ gpu
         false
         false
       ];
-  "a secret reaches the container by name, its value nowhere" =
+  "a secret is passed to the container by name, and its value is nowhere" =
     equal
       (container {
         qdrant = {
@@ -698,7 +697,7 @@ gpu
         };
       } "qdrant").secrets
       [ "local-ai-qdrant-QDRANT__SERVICE__API_KEY,type=env,target=QDRANT__SERVICE__API_KEY" ];
-  "a secret that nobody gives is made" =
+  "a secret that the user does not set is generated" =
     let
       made = lib.head (manifest { postgres.enable = true; }).services.postgres.secrets;
     in
@@ -708,7 +707,7 @@ gpu
         true
         "/var/lib/local-ai/secrets/postgres/POSTGRES_PASSWORD"
       ];
-  "one that is given is not" = equal (map (s: s.generate)
+  "a secret that the user sets is not generated" = equal (map (s: s.generate)
     (manifest {
       postgres = {
         enable = true;
@@ -724,7 +723,7 @@ gpu
       ports.http = 70000;
     };
   });
-  "a name or a port in place of an address is a type error" =
+  "a name or a port as an address is a type error" =
     equal
       (map
         (
@@ -775,7 +774,7 @@ gpu
       data.data = "redis";
     };
   });
-  "needs something that is off" =
+  "refuses a service whose required service is not enabled" =
     refuses
       (on {
         open-webui = {
@@ -787,13 +786,13 @@ gpu
         "services.aiStack.open-webui needs postgres"
         "services.aiStack.postgres.enable = true"
       ];
-  "`latest` is refused" = refuses (on {
+  "refuses the tag latest" = refuses (on {
     redis = {
       enable = true;
       image = "docker.io/library/redis:latest";
     };
   }) [ "latest" ];
-  "a tag without a digest is warned about" = equal true (
+  "warns about a tag without a digest" = equal true (
     lib.any (hasInfix "pinned by tag only")
       (on {
         redis = {
@@ -805,7 +804,7 @@ gpu
   "an unknown option of a service is an error" = throws (manifest {
     redis.enabled = true;
   });
-  "facts of another schema are refused" =
+  "refuses facts of another schema" =
     refuses
       (on {
         facts.schema = 99;
@@ -815,7 +814,7 @@ gpu
         "schema 99"
         "aistack facts"
       ];
-  "the image follows the GPU" =
+  "the GPU backend selects the image" =
     equal
       (map
         (
@@ -843,7 +842,7 @@ gpu
         "server-vulkan-b11382"
         "server-intel-b11206"
       ];
-  "and so do the devices" =
+  "the GPU backend selects the devices" =
     equal
       (container {
         gpu.backend = "rocm";
@@ -853,7 +852,7 @@ gpu
         "/dev/kfd"
         "/dev/dri"
       ];
-  "Open WebUI finds the engines that are on" =
+  "Open WebUI uses the enabled engines" =
     let
       env =
         (container {
@@ -875,7 +874,7 @@ gpu
         "http://local-ai-llama-cpp:8080/v1"
         false
       ];
-  "the user's environment wins" =
+  "the user's environment overrides the service's" =
     equal
       (container {
         ollama = {
@@ -884,7 +883,7 @@ gpu
         };
       } "ollama").environments.OLLAMA_NUM_PARALLEL
       "1";
-  "PostgreSQL is tuned to the memory granted" = equal true (
+  "PostgreSQL is tuned to its memory limit" = equal true (
     let
       args =
         (container {
@@ -896,7 +895,7 @@ gpu
     in
     lib.elem "shared_buffers=2048MB" args && lib.elem "effective_cache_size=6144MB" args
   );
-  "a password of Redis is no argument" = equal false (
+  "the password of Redis is not an argument" = equal false (
     hasInfix key (
       concatStringsSep " "
         (container {
@@ -907,7 +906,7 @@ gpu
         } "redis").exec
     )
   );
-  "image references" =
+  "parses image references" =
     equal
       (map (r: removeAttrs (util.parseImage r) [ "reference" ]) [
         "docker.io/a/b:1.2@sha256:${lib.concatStrings (lib.genList (_: "a") 64)}"
@@ -931,7 +930,7 @@ gpu
           digest = null;
         }
       ];
-  "amounts of memory" =
+  "parses amounts of memory" =
     equal
       (map util.toMiB [
         "4g"
@@ -948,7 +947,7 @@ gpu
         7
       ];
 
-  "a number alone is MiB for podman as well" =
+  "a plain number is MiB for podman too" =
     equal
       [
         "1024m"
@@ -960,7 +959,7 @@ gpu
           "4g"
         ]
       );
-  "the table of addresses holds" =
+  "addresses are parsed as the shared table says" =
     let
       table = lib.importJSON ../../crates/aistack-machine/tests/fixtures/addresses.json;
     in
@@ -985,7 +984,7 @@ gpu
         loopback = lib.all util.isLoopback table.loopback;
         typed = map (c: util.types.address.check c.text) table.spellings;
       };
-  "every spelling of a wildcard meets a specific address" = equal [ true true true ] (
+  "every notation of a wildcard conflicts with a specific address" = equal [ true true true ] (
     map (wildcard: clashes (port 1 wildcard) (port 1 "127.0.0.1")) [
       "::0"
       "0:0:0:0:0:0:0:0"
@@ -993,8 +992,8 @@ gpu
     ]
   );
 
-  # ── off ──
-  "off, the core sets nothing" =
+  # ── disabled ──
+  "the disabled core sets nothing" =
     let
       config = core { ollama.enable = true; };
     in
@@ -1006,7 +1005,7 @@ gpu
         [ ]
         { }
       ];
-  "off, the system is the one without the module" =
+  "the disabled module does not change the system" =
     let
       with_ = nixos [ ];
       without =
@@ -1020,8 +1019,8 @@ gpu
     in
     equal with_.system.build.toplevel.drvPath without.system.build.toplevel.drvPath;
 
-  # ── every folder of a service is whole ──
-  "every service has its module and page" =
+  # ── every folder of a service is complete ──
+  "every service has a module and a page" =
     let
       lacking =
         lib.concatMap
@@ -1043,7 +1042,7 @@ gpu
           ];
     in
     equal lacking [ ];
-  "every service that answers has a check or a marker" =
+  "every service with a port has a check or a marker" =
     let
       stack = (on { }).services.aiStack;
     in
@@ -1061,7 +1060,7 @@ gpu
 
   ## The package.
 
-  "a host, a home and the overlay have the package of the flake" =
+  "a host, a home and the overlay use the package of the flake" =
     let
       packages = [
         self.nixosConfigurations.workstation.config.services.aiStack.package
@@ -1073,8 +1072,8 @@ gpu
       ];
     in
     equal (map (p: p.drvPath) packages) (map (_: self.packages.x86_64-linux.aistack.drvPath) packages);
-  # A change there makes no new package.
-  "what the package is made of has no tests in it" =
+  # So a change of a test does not rebuild the package.
+  "the source of the package contains no tests" =
     let
       inherit (self.packages.x86_64-linux.aistack) files;
       below = folder: filter (lib.hasPrefix "${folder}/") files;

@@ -1,5 +1,5 @@
-# Evaluation tests of the catalogue: what the services tell each other, what they
-# refuse, and models, secrets and databases.
+# Evaluation tests of the project's services: connections between services, refused
+# configurations, models, secrets and databases.
 {
   lib,
   on,
@@ -14,7 +14,7 @@
 let
   inherit (lib) elem hasInfix head;
 
-  # Each service's configuration, none of them enabled.
+  # The configuration of each service; no service is enabled.
   catalog =
     let
       stack = (on { }).services.aiStack;
@@ -70,19 +70,19 @@ let
 in
 {
   # ── private images ──
-  "a private image has no default, and the message says how to give one" =
+  "a service without a default image says how to set one" =
     refuses (on (databases // { aidb.enable = true; }))
       [
         "services.aiStack.aidb has no default image"
         "services.aiStack.aidb.image"
       ];
-  "with its image aidb is well" = accepts (on (databases // { aidb = private; }));
-  "aidb without its databases is refused" = refuses (on { aidb = private; }) [
+  "accepts aidb with an image" = accepts (on (databases // { aidb = private; }));
+  "refuses aidb without its databases" = refuses (on { aidb = private; }) [
     "services.aiStack.aidb needs postgres, redis"
   ];
 
-  # ── what services tell each other ──
-  "the interface finds every engine that is on" =
+  # ── connections between services ──
+  "Open WebUI uses every enabled engine" =
     let
       env =
         (container {
@@ -102,7 +102,7 @@ in
         "http://local-ai-ollama:11434"
         "http://local-ai-litellm:4000/v1"
       ];
-  "a moved host port changes no address inside the network" =
+  "another host port changes no address inside the network" =
     equal
       (container {
         open-webui.enable = true;
@@ -111,7 +111,7 @@ in
         };
       } "open-webui").environments.OPENAI_API_BASE_URLS
       "http://local-ai-llama-cpp:8080/v1";
-  "LiteLLM routes every engine, and embeddings as such" =
+  "LiteLLM has a route for every engine, and marks embeddings" =
     let
       routes =
         (json {
@@ -146,7 +146,7 @@ in
         "http://local-ai-ollama:11434/v1"
         "openai/*"
       ];
-  "an engine's key reaches LiteLLM as a secret, not in its configuration" =
+  "LiteLLM gets an engine's key as a secret, not in its configuration" =
     let
       stack = {
         litellm.enable = true;
@@ -164,7 +164,7 @@ in
         true
         "/run/secrets/llama"
       ];
-  "aidb gets its databases' addresses, and their passwords as secrets" =
+  "aidb gets the addresses of its databases, and their passwords as secrets" =
     let
       stack = withKey // {
         aidb = private;
@@ -183,10 +183,10 @@ in
         "http://local-ai-qdrant:6333"
         "/run/secrets/pg"
       ];
-  "a generated password is shared by its file" =
+  "server and client read a generated password from the same file" =
     equal (secretsOf (databases // { aidb = private; }) "aidb").local-ai-aidb-POSTGRES_PASSWORD
       "/var/lib/local-ai/secrets/postgres/POSTGRES_PASSWORD";
-  "the coordinator declares its collections, and the user's word is the last" =
+  "the coordinator declares its collections, and the user can override them" =
     let
       seen =
         (manifest {
@@ -206,10 +206,10 @@ in
       "interaction-history 768 Cosine"
       "skills-patterns 768 Cosine"
     ];
-  "without collections Qdrant has nothing to set up" = equal (
+  "Qdrant without collections has nothing to set up" = equal (
     (manifest { qdrant.enable = true; }).services.qdrant ? qdrant
   ) false;
-  "an agent talks to the engine that is on" =
+  "an agent uses the enabled engine" =
     equal
       (container {
         goose = private;
@@ -217,7 +217,7 @@ in
         llama-cpp = llama;
       } "goose").environments.OPENAI_BASE_URL
       "http://local-ai-llama-cpp:8080/v1";
-  "the tools read where the engines are for clients, and which comes first" =
+  "stack.json has the addresses and ranks of the engines" =
     equal
       (lib.mapAttrs (_: s: s.engine or null)
         (manifest {
@@ -242,7 +242,7 @@ in
           url = "http://127.0.0.1:8080/v1";
           rank = 2;
         };
-        # An engine for embeddings answers no questions.
+        # An engine for embeddings cannot chat.
         llama-cpp-embed = null;
         redis = null;
       };
@@ -253,7 +253,7 @@ in
       );
     in
     equal (lib.length (lib.unique ranks)) (lib.length ranks);
-  "an agent's engine that is off is refused" =
+  "refuses an agent whose engine is not enabled" =
     refuses
       (on {
         goose = private // {
@@ -264,7 +264,7 @@ in
         ''services.aiStack.goose.engine = "vllm"''
         "services.aiStack.vllm.enable"
       ];
-  "there is no endless loop" =
+  "Ralph has no value for an endless loop" =
     throws
       (on {
         ralph = private // {
@@ -273,7 +273,7 @@ in
       }).services.aiStack.ralph.maxIterations;
 
   # ── monitoring ──
-  "Prometheus scrapes what is on, and only that" =
+  "Prometheus scrapes exactly the enabled services" =
     equal
       (map (j: (head (head j.static_configs).targets)) (scrapes {
         qdrant.enable = true;
@@ -285,7 +285,7 @@ in
         "local-ai-prometheus:9090"
         "local-ai-qdrant:6333"
       ];
-  "a service with a key is scraped with it, from a file" =
+  "Prometheus reads the key of a service from a file" =
     let
       stack = {
         prometheus.enable = true;
@@ -304,7 +304,7 @@ in
         "/run/secrets/metrics-qdrant"
         [ "/run/secrets/q" ]
       ];
-  "the dashboard has a panel for what is on" =
+  "the dashboard has panels for the enabled services" =
     let
       shows =
         stack:
@@ -345,7 +345,7 @@ in
         ]).services.prometheus.scrapeConfigs;
     in
     equal (map (j: j.job_name) jobs) [ "local-ai-qdrant" ];
-  "a changed configuration file is another container" =
+  "a changed configuration file changes the container" =
     let
       of =
         retention:
@@ -359,11 +359,11 @@ in
     equal (of "24h" == of "48h") false;
 
   # ── engines ──
-  "vLLM without a GPU is refused" = refuses (on { inherit vllm; }) [
+  "refuses vLLM without a GPU" = refuses (on { inherit vllm; }) [
     "services.aiStack.vllm needs an NVIDIA or AMD GPU"
     "allowCpu"
   ];
-  "AMD's image of vLLM gets its program" =
+  "the command for AMD's image of vLLM begins with its program" =
     equal
       (lib.take 3
         (container {
@@ -376,7 +376,7 @@ in
         "serve"
         "a/b"
       ];
-  "vLLM claims its share of the card" = equal (hasInfix "vllm takes 20400 MiB" (warnsOf {
+  "vLLM claims its share of the card's memory" = equal (hasInfix "vllm takes 20400 MiB" (warnsOf {
     gpu = {
       backend = "cuda";
       cards = [
@@ -394,15 +394,15 @@ in
       gpu.memoryMiB = 8000;
     };
   })) true;
-  "a model without a revision is warned about" = equal (hasInfix "vllm.revision" (warnsOf {
+  "warns about a model without a revision" = equal (hasInfix "vllm.revision" (warnsOf {
     gpu.backend = "cuda";
     inherit vllm;
   })) true;
-  "an archived server is warned about" = equal (hasInfix "archived" (warnsOf {
+  "warns about an archived server" = equal (hasInfix "archived" (warnsOf {
     gpu.backend = "cuda";
     tgi = vllm;
   })) true;
-  "a batch smaller than the longest text is refused" =
+  "refuses a batch smaller than the longest text" =
     refuses
       (on {
         llama-cpp-embed = llama // {
@@ -413,7 +413,7 @@ in
         "ubatchSize = 512"
         "longestChunk = 2048"
       ];
-  "a slot smaller than the longest text is refused" =
+  "refuses a slot smaller than the longest text" =
     refuses
       (on {
         llama-cpp-embed = llama // {
@@ -426,7 +426,7 @@ in
       ];
 
   # ── models ──
-  "a declared model is the engine's file, and its unit is known" =
+  "an engine gets the file and the unit of a declared model" =
     let
       stack = {
         models.tiny = model;
@@ -451,7 +451,7 @@ in
         "/var/lib/local-ai/models/tiny.gguf"
         [ "local-ai-llama-cpp.service" ]
       ];
-  "a model's download is not in the switch's way" =
+  "a switch does not wait for the download of a model" =
     let
       seen = units { models.tiny = model; };
       unit = seen."local-ai-model-tiny.service";
@@ -467,7 +467,7 @@ in
         "exec"
         false
       ];
-  "Hugging Face by commit" =
+  "the address of a model on Hugging Face contains the commit" =
     equal
       (manifest {
         models.m = {
@@ -480,7 +480,7 @@ in
         };
       }).models.m.url
       "https://huggingface.co/a/b/resolve/${repeated 40 "a"}/c.gguf";
-  "a branch is no revision" =
+  "a branch as a revision is a type error" =
     throws
       (manifest {
         models.m = {
@@ -492,14 +492,14 @@ in
           sha256 = hash;
         };
       }).models;
-  "a hash must look like one" =
+  "an invalid hash is a type error" =
     throws
       (manifest {
         models.m = model // {
           sha256 = "abc";
         };
       }).models;
-  "two models with one file are refused" =
+  "refuses two models with one file name" =
     refuses
       (on {
         models = {
@@ -511,7 +511,7 @@ in
         "tiny.gguf"
         "fileName"
       ];
-  "a model that the engine cannot see is refused" =
+  "refuses a model outside of the engine's folder" =
     refuses
       (on {
         models.tiny = model;
@@ -524,13 +524,13 @@ in
         "services.aiStack.llama-cpp.data.models"
         "/var/lib/local-ai/models"
       ];
-  "an import of an unknown model is refused" = refuses (on {
+  "refuses an import of an unknown model" = refuses (on {
     ollama = {
       enable = true;
       importModels = [ "nope" ];
     };
   }) [ "services.aiStack.ollama.importModels: nope" ];
-  "Ollama's models come by a unit of their own" =
+  "a separate unit loads the models of Ollama" =
     let
       unit =
         (units {
@@ -553,7 +553,7 @@ in
         false
         [ "local-ai.target" ]
       ];
-  "without models there is no such unit" = equal (
+  "Ollama without models has no loader unit" = equal (
     (units { ollama.enable = true; }) ? "local-ai-ollama-models.service"
   ) false;
 
@@ -586,10 +586,10 @@ in
         ]
         "/run/secrets/app"
       ];
-  "aidb brings its tables" = equal (lib.hasSuffix "-aistack-migrations-aidb"
+  "aidb adds its tables to PostgreSQL's migrations" = equal (lib.hasSuffix "-aistack-migrations-aidb"
     (head (manifest (databases // { aidb = private; })).services.postgres.postgres.databases).migrations
   ) true;
-  "an owner that is no user is refused" =
+  "refuses a database owner who is not a user" =
     refuses
       (on {
         postgres = {
@@ -625,7 +625,7 @@ in
     equal (lib.subtractLists exec wanted) [ ];
 
   # ── secrets ──
-  "a secret that changes restarts its service, and no other" =
+  "a changed secret restarts its service only" =
     let
       seen = units (withKey // { ollama.enable = true; });
     in
@@ -640,11 +640,11 @@ in
         [ "/run/secrets/pg" ]
         true
       ];
-  "who reads secrets waits for sops-nix" =
+  "services with secrets start after sops-nix" =
     equal (hasInfix "sops-install-secrets.service" (builtins.toJSON (on withKey).virtualisation.quadlet.containers.local-ai-postgres.unitConfig)) true;
 
   # ── podman ──
-  "the file system of the facts chooses podman's storage" =
+  "the facts' file system selects podman's storage driver" =
     let
       driver =
         facts:
@@ -673,7 +673,7 @@ in
         "overlay"
         "overlay"
       ];
-  "rootless Docker takes its command, and is cleared" =
+  "rootless Docker provides the command docker, and its unused data is removed" =
     let
       config = nixos [
         {
@@ -700,7 +700,7 @@ in
       ];
 
   # ── security ──
-  "each added capability, and each folder of the host, has its reason" = equal (lib.filter
+  "each added capability and each mounted folder of the host has a reason" = equal (lib.filter
     (why: why == "")
     (
       lib.concatLists (
@@ -708,7 +708,7 @@ in
       )
     )
   ) [ ];
-  "no service is privileged, and all drop every capability" =
+  "no service is privileged, and every service drops all capabilities" =
     let
       seen = lib.mapAttrs (_: c: c.containerConfig) (on databases).virtualisation.quadlet.containers;
       loose = lib.filterAttrs (
@@ -719,7 +719,7 @@ in
       ) seen;
     in
     equal (lib.attrNames loose) [ ];
-  "`latest` is refused for each service" =
+  "refuses the tag latest for each service" =
     refuses
       (on {
         litellm = {

@@ -1,5 +1,5 @@
-# What `nix flake check` evaluates: every example and template, the evaluation tests
-# and the snapshots. They fail at evaluation; there is nothing to build.
+# Checks that `nix flake check` evaluates: every example and template, the evaluation tests and the
+# snapshots. A failure is an evaluation error; nothing is built.
 {
   self,
   inputs,
@@ -8,7 +8,7 @@
 let
   inherit (pkgs) lib;
 
-  # A derivation that says what was evaluated, without building it.
+  # A derivation that names the evaluated one, without building it.
   evaluated =
     name: values:
     pkgs.writeText "aistack-${name}" (

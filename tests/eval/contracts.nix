@@ -1,6 +1,5 @@
-# Evaluation tests of the image contracts. Each case with the words "as it was" is a
-# definition that the project once had, with what was wrong with it; the last ones are
-# the definitions of today.
+# Evaluation tests of the image contracts. The first cases are faults that the project's services
+# once had; the last ones are the services as they are now.
 {
   lib,
   on,
@@ -25,7 +24,7 @@ let
     gid = 0;
     mode = "0700";
   };
-  # A container that asks for nothing.
+  # A container without requirements.
   blank = name: {
     option = "services.aiStack.${name}";
     image = "r.example/${name}:1";
@@ -109,8 +108,8 @@ let
   webui = path: { mounts = [ (mount path root) ]; };
 in
 {
-  # ── what the definitions once had wrong ──
-  "Alloy as it was: its data folder lies below a folder that is closed to it" =
+  # ── faults that services once had ──
+  "refuses Alloy with its data below a folder that it may not enter" =
     says "alloy" { mounts = [ (mount "/var/lib/alloy/data" root) ]; }
       [
         "/var/lib/alloy/data cannot be reached"
@@ -119,7 +118,7 @@ in
         "services.aiStack.x.data.data"
         "https://github.com/grafana/alloy v1.18.1"
       ];
-  "Aider as it was: it cannot write its workspace" =
+  "refuses Aider with a workspace that it cannot write" =
     says "aider"
       {
         init = true;
@@ -130,35 +129,33 @@ in
         "belongs to 0:0 with mode 0700"
         "runs as 1000:1000"
       ];
-  "vLLM as it was: a GGUF file is refused" = says "vllm" (vllm "/models/tiny.gguf") [
+  "refuses vLLM with a GGUF file" = says "vllm" (vllm "/models/tiny.gguf") [
     "its program refuses `/models/tiny.gguf --port 8000`"
     "GGUF left vLLM with 0.24"
   ];
-  "Redis as it was: the shell stays in front of the server" =
-    says "redis" { command = throughPipe; }
-      [
-        "sh stays the first process"
-        "SIGKILL"
-      ];
-  "Redis as it was: the modules are not loaded" = says "redis" { command = throughPipe; } [
+  "refuses Redis with a shell as the first process" = says "redis" { command = throughPipe; } [
+    "sh stays the first process"
+    "SIGKILL"
+  ];
+  "refuses Redis without its modules" = says "redis" { command = throughPipe; } [
     "must begin with redis-server"
     "loads the modules"
   ];
-  "every container as it was: podman's 10 s, whatever systemd's limit" =
+  "refuses podman's default of 10 s for a container that needs longer to stop" =
     says "postgres" { stopTimeout = 10; }
       [
         "may need 60 s to stop"
         "podman kills it after 10 s"
       ];
-  "MindsDB as it was: SIGTERM is ignored" = says "mindsdb" { } [
+  "refuses MindsDB without an init, because it ignores SIGTERM" = says "mindsdb" { } [
     "does not stop cleanly on SIGTERM as the first process"
     "init = true"
   ];
-  "LiteLLM as it was: clients are told no model name" = says "litellm" { openai = engine; } [
+  "refuses LiteLLM without model names for clients" = says "litellm" { openai = engine; } [
     "clients get no model name"
     "unknown model"
   ];
-  "Aider as it was behind LiteLLM: no model" =
+  "refuses Aider with an engine and no model" =
     says "aider"
       {
         init = true;
@@ -169,24 +166,22 @@ in
         "gpt-4o"
       ];
   # Continue writes a name that LiteLLM knows only if LiteLLM's definition gives one.
-  "Continue as it was: the engine gives no name to write into its configuration" =
-    says "litellm" { openai = engine; }
-      [
-        "services.aiStack.litellm and its image"
-        "openai.models is empty"
-      ];
-  "Goose as it was: it reads GOOSE_MODEL, not OPENAI_MODEL" = says "goose" { environment = goose; } [
+  "refuses LiteLLM without model names for Continue" = says "litellm" { openai = engine; } [
+    "services.aiStack.litellm and its image"
+    "openai.models is empty"
+  ];
+  "refuses Goose without GOOSE_MODEL" = says "goose" { environment = goose; } [
     "needs the variable GOOSE_MODEL"
     "does not read OPENAI_MODEL"
   ];
-  "Open WebUI as it was: the mount hides the models of the image" =
+  "refuses Open WebUI with a mount that hides the models of the image" =
     says "open-webui" (webui "/app/backend/data")
       [
         "the image keeps the embedding, speech and tokenizer models"
         "the mount of /app/backend/data hides it"
         "RAG_EMBEDDING_ENGINE"
       ];
-  "PostgreSQL as it was: healthy before the entry point's scripts are done" =
+  "refuses a health command that succeeds before PostgreSQL's scripts have ended" =
     saysOf
       (saidOf (read "postgres") "postgres" {
         health = "pg_isready -q -U mcp -d mcp && psql -U mcp -c 'SELECT 1' >/dev/null";
@@ -195,17 +190,17 @@ in
         "reports healthy too early"
         "-h 127.0.0.1"
       ];
-  "LiteLLM from 1.104 on needs a master key" = says "litellm" { tag = "v1.104.0"; } [
+  "refuses LiteLLM 1.104 without a master key" = says "litellm" { tag = "v1.104.0"; } [
     "needs the variable LITELLM_MASTER_KEY"
     "secretEnv.LITELLM_MASTER_KEY"
   ];
-  "MindsDB as it was: the page of the image is not found" = says "mindsdb" {
+  "refuses MindsDB with a storage folder that hides the page of the image" = says "mindsdb" {
     init = true;
     environment.MINDSDB_STORAGE_DIR = "/root/mindsdb_storage";
   } [ "MINDSDB_STORAGE_DIR = /root/mindsdb_storage makes the program look elsewhere" ];
 
-  # ── and what is right ──
-  "Alloy: outside of the closed folder, or with the capability" =
+  # ── accepted containers ──
+  "accepts Alloy with data outside of the closed folder, or with the capability" =
     let
       at = path: capabilities: {
         inherit capabilities;
@@ -218,13 +213,13 @@ in
         (silent "alloy" (at "/data" [ ]))
         (silent "alloy" (at "/var/lib/alloy/data" [ "DAC_OVERRIDE" ]))
       ];
-  "a mount over the closed folder replaces it" = silent "alloy" {
+  "accepts a mount that replaces the closed folder" = silent "alloy" {
     mounts = [
       (mount "/var/lib/alloy" root)
       (mount "/var/lib/alloy/data" root)
     ];
   };
-  "another user may not enter root's home" = says "ollama" {
+  "refuses a user who may not enter root's home" = says "ollama" {
     user = {
       uid = 1000;
       gid = 1000;
@@ -233,28 +228,28 @@ in
       (mount "/root/.ollama" (root // { uid = 1000; }))
     ];
   } [ "/root belongs to 0:0 with mode 0700" ];
-  "vLLM: a repository, and a file for the version that reads it" =
+  "accepts vLLM with a repository, and with a GGUF file for a version that reads it" =
     equal
       [ null null ]
       [
         (silent "vllm" (vllm "Qwen/Qwen2.5-7B-Instruct"))
         (silent "vllm" (vllm "/models/tiny.gguf" // { tag = "v0.23.0"; }))
       ];
-  "Redis: the server itself, and through the entry point" =
+  "accepts Redis as the first process, with and without the entry point" =
     equal
       [ null null ]
       [
         (silent "redis" { command = redis; })
         (silent "redis" { command = throughBash; })
       ];
-  "Redis: `-` in the middle is no configuration" = says "redis" {
+  "refuses Redis with `-` in the middle of its arguments" = says "redis" {
     command = [
       "bash"
       "-c"
       "exec docker-entrypoint.sh redis-server --dir /data - < /x"
     ];
   } [ "`-` (configuration from the standard input)" ];
-  "an entry point that sleeps needs an init" =
+  "refuses the entry point sleep without an init" =
     says "aider"
       {
         entrypoint = "sleep";
@@ -263,7 +258,7 @@ in
       [
         "sleep does not stop cleanly on SIGTERM"
       ];
-  "files that are needed no more, or whose loss is declared" =
+  "accepts hidden files that are not needed, or that `hides` declares" =
     equal
       [ null null null ]
       [
@@ -275,44 +270,47 @@ in
         ))
         (silent "open-webui" (webui "/data"))
       ];
-  "a secret counts as a variable that is set" = silent "litellm" {
+  "a secret counts as a set variable" = silent "litellm" {
     tag = "v1.104.0";
     environment.LITELLM_MASTER_KEY = null;
   };
-  "systemd must wait longer than podman" = says "redis" {
+  "refuses a unit that stops before podman's time-out" = says "redis" {
     command = redis;
     stopTimeout = 90;
   } [ "systemd kills podman after 90 s" ];
 
   # ── programs ──
-  "a client that the image lacks" = saysOf (asks "qdrant" "curl -fsS http://127.0.0.1:6333/readyz") [
-    "the health command uses curl"
-    "services.aiStack.qdrant.health.command"
-  ];
-  "one of several clients is enough" =
+  "refuses a health client that the image lacks" =
+    saysOf (asks "qdrant" "curl -fsS http://127.0.0.1:6333/readyz")
+      [
+        "the health command uses curl"
+        "services.aiStack.qdrant.health.command"
+      ];
+  "accepts a health command if the image has one of several clients" =
     asksWell "grafana" "curl -fsS http://127.0.0.1:3000/ || wget -q -O /dev/null http://127.0.0.1:3000/";
-  "and none of them is not" =
+  "refuses a health command if the image has none of several clients" =
     saysOf (asks "qdrant" "curl http://127.0.0.1/ || wget -q http://127.0.0.1/")
       [
         "uses curl, wget"
       ];
-  "a text needs a shell, which a distroless image lacks" =
+  "refuses a health command as text for an image without a shell" =
     saysOf (asks "loki" "/usr/bin/loki -health")
       [ "uses sh" ];
-  "an array does not" = asksWell "loki" (
+  "accepts a health command as an array for an image without a shell" = asksWell "loki" (
     builtins.toJSON [
       "/usr/bin/loki"
       "-health"
     ]
   );
-  "a network by file name is bash's" =
+  "refuses /dev/tcp without bash" =
     saysOf (asks "qdrant" "exec 3<>/dev/tcp/127.0.0.1/6333 && echo x >&3 && grep -q x <&3")
       [ "bash (for /dev/tcp)" ];
-  "quoted text is no program" = asksWell "redis" "redis-cli ping | grep -qE 'PONG|NOAUTH; curl x'";
-  "a program behind a pipe counts" = saysOf (asks "redis" "redis-cli ping | perl -e 'x'") [
+  "quoted text does not count as a program" =
+    asksWell "redis" "redis-cli ping | grep -qE 'PONG|NOAUTH; curl x'";
+  "a program after a pipe counts" = saysOf (asks "redis" "redis-cli ping | perl -e 'x'") [
     "uses perl"
   ];
-  "the command of an entry point that runs it" = saysOf (saidOf (read "redis") "redis" {
+  "checks the command if the entry point runs it" = saysOf (saidOf (read "redis") "redis" {
     command = [
       "bash"
       "-c"
@@ -321,7 +319,7 @@ in
   }) [ "the command uses valkey-server" ];
 
   # ── ports ──
-  "a port that nothing listens on" =
+  "refuses a port without a listening process" =
     says "qdrant"
       {
         ports = [
@@ -336,7 +334,7 @@ in
         "its program does not listen on port 9000"
         "services.aiStack.qdrant.ports.http"
       ];
-  "a port that a variable names" = silent "ollama" {
+  "accepts a port that a variable sets" = silent "ollama" {
     ports = [
       {
         container = 1234;
@@ -348,7 +346,7 @@ in
   };
 
   # ── the user's own image ──
-  "another image is not held to the contract" =
+  "another image is not checked by the contract" =
     let
       own = on {
         mindsdb = {
@@ -367,7 +365,7 @@ in
         own.services.aiStack.mindsdb.contract
         (messages own)
       ];
-  "unless its contract is given, of which any part may be left out" =
+  "another image is checked by a partial contract of its own" =
     refuses
       (on {
         mindsdb = {
@@ -388,7 +386,7 @@ in
         "/root/mindsdb_storage cannot be written"
         "the contract in services.aiStack.mindsdb.contract"
       ];
-  "the default image is held to its contract" =
+  "the default image is checked by its contract" =
     refuses
       (on {
         qdrant = {
@@ -400,7 +398,7 @@ in
         "services.aiStack.qdrant and its image docker.io/qdrant/qdrant"
         "uses curl"
       ];
-  "and every definition keeps to its own" = accepts (on {
+  "every service follows the contract of its image" = accepts (on {
     aider.enable = true;
     alloy.enable = true;
     chromadb.enable = true;

@@ -1,5 +1,5 @@
-# Evaluation tests of the service definitions: their checks follow the configuration, and
-# what they tell the images is what the images understand.
+# Evaluation tests of the services: their checks follow the configuration, and their images
+# understand the arguments, variables and files.
 {
   lib,
   on,
@@ -34,7 +34,7 @@ let
 in
 {
   # ── checks follow the configuration ──
-  "checks of PostgreSQL ask the configured user, database and extensions" =
+  "checks of PostgreSQL use the configured user, database and extensions" =
     let
       module.postgres = {
         enable = true;
@@ -64,7 +64,7 @@ in
         "vector"
         true
       ];
-  "a setting of the user's is what the check expects" = equal (lib.hasInfix "pg_size_bytes('64MB')" (
+  "the check expects a setting from the user" = equal (lib.hasInfix "pg_size_bytes('64MB')" (
     builtins.toJSON
       (scenarios {
         postgres = {
@@ -73,7 +73,7 @@ in
         };
       }).postgres
   )) true;
-  "checks of Redis expect the configured policy, and what extraArgs say" =
+  "checks of Redis expect the configured policy, also from extraArgs" =
     let
       seen = checks {
         redis = {
@@ -95,7 +95,7 @@ in
         "allkeys-lru"
         "no"
       ];
-  "llama.cpp without metrics is not asked for them, nor scraped" =
+  "llama.cpp without metrics is neither checked for them nor scraped" =
     let
       module = {
         llama-cpp = llama // {
@@ -170,7 +170,7 @@ in
         (bearer "local-ai-vllm-VLLM_API_KEY")
         (bearer "local-ai-litellm-LITELLM_MASTER_KEY")
       ];
-  "a marker sends the key too" =
+  "a marker sends the declared key" =
     let
       marker =
         (scenarios {
@@ -185,7 +185,7 @@ in
       "api-key"
       "api-key"
     ];
-  "Redis is asked with its password, from its file inside the container" =
+  "checks of Redis read its password from the file inside the container" =
     let
       module.redis = {
         enable = true;
@@ -206,7 +206,7 @@ in
       ];
 
   # ── Redis ──
-  "Redis with a password is the first process, with its modules" =
+  "Redis with a password is the first process and loads its modules" =
     let
       exec =
         (container {
@@ -233,7 +233,7 @@ in
       ];
 
   # ── one key for each client ──
-  "LiteLLM has a key, which its clients share" =
+  "LiteLLM and its clients share one key" =
     let
       module = {
         litellm.enable = true;
@@ -286,7 +286,7 @@ in
       ];
 
   # ── models by names that the engines know ──
-  "clients of LiteLLM ask for one of its routes" =
+  "clients of LiteLLM request one of its routes" =
     let
       module = {
         litellm = {
@@ -327,7 +327,7 @@ in
         true
         "\${{ secrets.ENGINE_KEY_LITELLM }}"
       ];
-  "an agent whose engine names no model is warned about" = equal (lib.any
+  "warns about an agent whose engine declares no model" = equal (lib.any
     (lib.hasInfix "services.aiStack.aider.model")
     (
       (on {
@@ -336,7 +336,7 @@ in
       }).warnings
     )
   ) true;
-  "LiteLLM lists what its engines have, and a setting of the user's stands beside it" =
+  "LiteLLM lists the models of its engines, next to a setting from the user" =
     equal
       (builtins.fromJSON (
         file {
@@ -351,8 +351,8 @@ in
         request_timeout = 600;
       };
 
-  # ── what the images ask of a definition ──
-  "a container may take the time that its unit gives it" =
+  # ── requirements of the images ──
+  "a container has less time to stop than its unit" =
     let
       seen = (on { redis.enable = true; }).virtualisation.quadlet.containers.local-ai-redis;
     in
@@ -365,7 +365,7 @@ in
         80
         90
       ];
-  "Alloy's data lies outside of the folder that its image closes" =
+  "Alloy's data is outside of the closed folder of its image" =
     let
       seen = container {
         alloy.enable = true;
@@ -381,13 +381,13 @@ in
         true
         true
       ];
-  "Aider's workspace belongs to its image's user" =
+  "Aider's workspace belongs to the user of its image" =
     let
       seen = manifest { aider.enable = true; };
     in
     equal
       [
-        # In the host's ids, where the container has a range of its own.
+        # In the host's ids, because the container has its own range.
         (map (d: d.owner.uid - (seen.services.aider.ids.start or 0)) seen.services.aider.data)
         (container { aider.enable = true; } "aider").healthCmd
       ]
@@ -395,7 +395,7 @@ in
         [ 1000 ]
         "test -w /workspace"
       ];
-  "MindsDB has podman's init, and its image's page" =
+  "MindsDB has podman's init and the page of its image" =
     equal
       [
         (container { mindsdb.enable = true; } "mindsdb").runInit
@@ -405,7 +405,7 @@ in
         true
         1
       ];
-  "Open WebUI's data hides no model of its image" =
+  "the data folder of Open WebUI hides no model of its image" =
     let
       seen = container { open-webui.enable = true; } "open-webui";
     in
@@ -424,7 +424,7 @@ in
         "false"
         false
       ];
-  "Open WebUI takes the stack's embeddings where it is told to" =
+  "Open WebUI uses the stack's embeddings if configured" =
     let
       env =
         (container {
@@ -446,7 +446,7 @@ in
         "http://local-ai-llama-cpp-embed:8080/v1"
         "llama-cpp-embed"
       ];
-  "Open WebUI without an administrator of its own stays on this machine" =
+  "refuses a public address for Open WebUI without an administrator" =
     let
       open = {
         enable = true;
@@ -484,7 +484,7 @@ in
         null
         null
       ];
-  "Loki replays no more than half of its memory" =
+  "Loki replays at most half of its memory" =
     equal
       (builtins.fromJSON (
         file {
@@ -499,7 +499,7 @@ in
     equal (container { qdrant.enable = true; } "qdrant").entrypoint
       "./qdrant";
   # ── values arrive literally ──
-  "systemd expands nothing in what a service is given" =
+  "systemd expands nothing in the values of a service" =
     let
       seen = container {
         redis = {
@@ -542,7 +542,7 @@ in
     ];
 
   # ── no secret in the store ──
-  "secrets in plain options are refused, with the option to use" =
+  "refuses secrets in plain options, and names the option to use" =
     let
       leaks = module: words: refuses (on module) words;
     in
@@ -661,7 +661,7 @@ in
         };
       } [ "services.aiStack.prometheus.scrapeConfigs.0.basic_auth.password" ];
     }) { };
-  "names of secrets, files and numbers are no secrets" = accepts (on {
+  "accepts names of secrets, files and numbers in plain options" = accepts (on {
     litellm = {
       enable = true;
       settings.general_settings.database_url = "os.environ/DATABASE_URL";
@@ -691,7 +691,7 @@ in
       environment.POSTGRES_HOST_AUTH_METHOD = "trust";
     };
   });
-  "a model's file has a name, and a folder's path no colon" =
+  "refuses an invalid name of a model's file, and a folder with a colon" =
     equal
       [
         (refuses (on {
@@ -719,7 +719,7 @@ in
         null
         null
       ];
-  "vLLM's key does not open it to other machines" = refuses (on {
+  "refuses a public address for vLLM with a key" = refuses (on {
     gpu.backend = "cuda";
     vllm = {
       enable = true;
@@ -729,7 +729,7 @@ in
       secretEnv.VLLM_API_KEY = "/run/secrets/vllm";
     };
   }) [ "services.aiStack.vllm.allowUnauthenticated" ];
-  "no two services of the catalogue have the same user ids" =
+  "no two services of the project have the same user ids" =
     let
       ids = import ../../modules/stack/ids.nix { inherit lib; };
       starts = map ids.startOf serviceNames;
@@ -737,7 +737,7 @@ in
     equal (lib.length (lib.unique starts)) (lib.length starts);
 
   # ── risks of the images ──
-  "vLLM is not given a GGUF file that it cannot read" =
+  "refuses a GGUF file for a vLLM that cannot read it" =
     let
       stack = image: {
         gpu.backend = "cuda";
@@ -771,7 +771,7 @@ in
         null
         null
       ];
-  "AMD's image for RDNA cards is refused on an Instinct" =
+  "refuses AMD's image for RDNA cards on an Instinct" =
     let
       card = target: {
         slot = "0000:03:00.0";
@@ -826,7 +826,7 @@ in
         false
         "4096"
       ];
-  "only quantised values need flash attention" =
+  "only quantised values in the KV cache need flash attention" =
     let
       of =
         types:
@@ -857,7 +857,7 @@ in
       postgres.enable = true;
     } "postgres").healthCmd
   ) true;
-  "an extension that must be loaded at start is" = equal (lib.elem
+  "an extension that must be loaded at the start is loaded" = equal (lib.elem
     "shared_preload_libraries=timescaledb,pg_textsearch"
     (container {
       postgres = {
@@ -866,7 +866,7 @@ in
       };
     } "postgres").exec
   ) true;
-  "an image of one's own says its user" =
+  "runAs sets the user of the user's own image" =
     let
       module = {
         goose = private // {
@@ -887,7 +887,7 @@ in
         "1234:1235"
         "keep-id:uid=1234,gid=1235"
       ];
-  "SELinux keeps no folder of a home from a container, unless it is told to" =
+  "containers run without SELinux labels in a home, unless enabled" =
     let
       of =
         scope: more:
@@ -910,7 +910,7 @@ in
         null
         null
       ];
-  "nothing is reported to anybody, and nothing runs elsewhere" =
+  "telemetry is disabled, and nothing runs on other servers" =
     let
       env =
         name: more:
@@ -943,14 +943,14 @@ in
         "true"
         "false"
       ];
-  "a whole system and a home say which option is missing" =
+  "a system and a home name the missing option" =
     let
       stack = {
         enable = true;
         llama-cpp.enable = true;
         vllm.enable = true;
       };
-      # A failed assertion can be caught, an error of evaluation cannot.
+      # tryEval catches a failed assertion, but not every evaluation error.
       builds = config: (builtins.tryEval config.system.build.toplevel.drvPath).success;
       system = nixos [ { services.aiStack = stack; } ];
       home = nixos [ (withHome stack) ];
@@ -969,7 +969,7 @@ in
         null
       ];
 }
-# ── each service alone: it evaluates, or says which option is missing ──
+# ── each service alone: it evaluates, or names the missing option ──
 // lib.mergeAttrsList (
   lib.concatMap
     (
@@ -982,7 +982,7 @@ in
             ${name}.enable = true;
           };
           said = messages config;
-          # Everything that a back end makes files of. Configuration files are texts here.
+          # All values that a back end turns into files. Configuration files are texts here.
           rendered = {
             inherit (config.services.aiStack)
               manifest
@@ -996,8 +996,8 @@ in
             inherit (config) warnings;
           };
           tried = builtins.tryEval (
-            # Also with a failed assertion: modules of NixOS look at our units and containers in
-            # assertions of their own, and an error there would hide ours.
+            # Also with a failed assertion: other modules of NixOS read our units and containers in their
+            # own assertions, and an error there would hide ours.
             builtins.deepSeq said (
               builtins.stringLength (builtins.toJSON (rendered // { ledger = rendered.ledger.table; }))
             )

@@ -43,7 +43,7 @@ let
     }).config.services.aiStack.facts;
   workstation = lib.importJSON ../../hosts/workstation/facts.json;
 
-  # The places of a nested value that hold something, a card's without its number.
+  # The paths of a nested value that are not empty; for cards without the index.
   places =
     value:
     lib.unique (
@@ -57,13 +57,13 @@ let
   below = prefix: lib.filter (p: !(lib.hasPrefix prefix p));
 in
 {
-  "facts: every machine's are read as they are" =
+  "facts: the file of every captured machine is read unchanged" =
     let
       differs = lib.filterAttrs (
         _: facts:
         let
           seen = read facts;
-          # What only other vendors' cards have is null.
+          # Fields of other vendors' cards are null.
           own = lib.zipListsWith (a: b: lib.intersectAttrs a b) facts.gpus seen.gpus;
           others = lib.concatLists (
             lib.zipListsWith (a: b: lib.attrValues (removeAttrs b (lib.attrNames a))) facts.gpus seen.gpus
@@ -73,13 +73,13 @@ in
       ) machines;
     in
     equal (lib.attrNames differs) [ ];
-  "facts: each option is a field of some machine's" =
+  "facts: each option is a field of at least one machine" =
     let
       fields = lib.concatMap places (lib.attrValues machines);
       options = lib.concatMap (facts: places (read facts)) (lib.attrValues machines);
     in
     equal (below ".cdi.kinds" (lib.subtractLists fields (lib.unique options))) [ ];
-  "facts: a file by its path, as a path or as text" =
+  "facts: accept the path of a file, as a path or as text" =
     equal
       (map (facts: (read facts).memory.totalMiB) [
         ../../hosts/workstation/facts.json
@@ -91,7 +91,7 @@ in
         24064
         24064
       ];
-  "facts: what a file leaves out is null or empty" =
+  "facts: a missing field is null or empty" =
     let
       seen = read { schema = 1; };
     in
@@ -132,7 +132,7 @@ in
   "facts: a wrong type is an error" =
     throws
       (read (workstation // { memory.totalMiB = "24064"; })).memory;
-  "facts: a card without a backend is an error where engines ask" =
+  "facts: a card without a backend is an error when an engine reads it" =
     throws
       (read {
         schema = 1;
@@ -143,7 +143,7 @@ in
           }
         ];
       }).gpus;
-  "facts: one value can be set over a file's" =
+  "facts: a user can override one value of a file" =
     let
       seen = read (
         lib.mkMerge [
@@ -161,7 +161,7 @@ in
         4096
         workstation.cpu.cores
       ];
-  "facts: of another schema, with fields that only that one has" =
+  "facts: refuse another schema, also with unknown fields" =
     refuses
       (on {
         facts = {
@@ -174,11 +174,11 @@ in
         "services.aiStack.facts has schema 2, this version reads schema 1"
         "aistack facts"
       ];
-  "facts: without a schema" = refuses (on {
+  "facts: refuse a file without a schema" = refuses (on {
     facts.backend = "cpu";
     redis.enable = true;
   }) [ "services.aiStack.facts has schema none" ];
-  "facts: none are needed, on a host that is off or on" = accepts (nixos [
+  "facts: a host needs none, enabled or not" = accepts (nixos [
     { services.aiStack.enable = true; }
   ]);
 }

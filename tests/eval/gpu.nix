@@ -1,5 +1,5 @@
-# Evaluation tests of the GPU modules: facts of machines -> what NixOS and the
-# containers get.
+# Evaluation tests of the GPU modules: facts of machines -> configuration of NixOS and the
+# containers.
 {
   lib,
   core,
@@ -65,7 +65,7 @@ let
       // ollama;
     };
   container = config: config.virtualisation.quadlet.containers.local-ai-ollama.containerConfig;
-  # What `aistack fit --json` said of generated models, with its settings.
+  # Output of `aistack fit --json` for generated models, with its settings.
   fit = import ../../modules/stack/fit.nix { inherit lib; };
   fitCases = lib.mapAttrs' (
     file: _:
@@ -87,7 +87,7 @@ let
 in
 fitCases
 // {
-  "fit: a model that cannot fit in the memory is warned about" =
+  "fit: warns about a model that does not fit into memory" =
     let
       shape = lib.importJSON ./fit/dense.json // {
         weightsMiB = 40000;
@@ -115,7 +115,7 @@ fitCases
         ]
       ) warnings
     );
-  "fit: nor on its card" =
+  "fit: warns about a model that does not fit on its card" =
     let
       shape = lib.importJSON ./fit/dense.json // {
         weightsMiB = 40000;
@@ -134,7 +134,7 @@ fitCases
     equal true (
       lib.any (w: hasInfix "slot 0000:01:00.0" w && hasInfix "llama-cpp takes 40" w) warnings
     );
-  "fit: one that does is not" = equal [ ] (
+  "fit: does not warn about a model that fits" = equal [ ] (
     lib.filter (hasInfix "needs about")
       (core {
         enable = true;
@@ -148,7 +148,7 @@ fitCases
         };
       }).warnings
   );
-  "GPU: NVIDIA of today gets the open modules, CDI and modesetting" =
+  "GPU: a current NVIDIA card gets the open modules, CDI and modesetting" =
     let
       config = host [ ada ] { };
     in
@@ -182,7 +182,7 @@ fitCases
         false
         "legacy_580"
       ];
-  "GPU: what is detected can be flipped" =
+  "GPU: a user can override detected values" =
     let
       config = nixos [
         {
@@ -205,7 +205,7 @@ fitCases
         false
         "beta"
       ];
-  "GPU: two NVIDIA generations of different drivers are refused" =
+  "GPU: refuses two NVIDIA generations that need different drivers" =
     refuses
       (host [
         ada
@@ -227,7 +227,7 @@ fitCases
         (lib.elem "nvidia-container-toolkit-cdi-generator.service" unit.Wants)
       ]
       [ true true ];
-  "GPU: AMD needs no driver of its own" =
+  "GPU: AMD needs no further driver" =
     let
       config = host [ rdna3 ] { gpu.amd.lact = true; };
     in
@@ -244,11 +244,11 @@ fitCases
         true
         false
       ];
-  "GPU: Intel brings its compute runtime" = equal true (
+  "GPU: Intel gets its compute runtime" = equal true (
     lib.any (p: lib.getName p == "intel-compute-runtime")
       (host [ arc ] { }).hardware.graphics.extraPackages
   );
-  "GPU: a hybrid machine sets up both, and computes on the NVIDIA card" =
+  "GPU: a hybrid machine configures both cards and uses the NVIDIA card" =
     let
       config = host [
         ada
@@ -266,7 +266,7 @@ fitCases
         true
         [ "nvidia.com/gpu=all" ]
       ];
-  "GPU: a console of a server is none" =
+  "GPU: the console of a server does not count" =
     let
       config = host [ bmc ] { };
     in
@@ -281,7 +281,7 @@ fitCases
         false
         false
       ];
-  "GPU: one of two NVIDIA cards, by its slot" =
+  "GPU: a slot selects one of two NVIDIA cards" =
     let
       second = ada // {
         slot = "0000:41:00.0";
@@ -295,14 +295,14 @@ fitCases
         }
       )).devices
       [ "nvidia.com/gpu=1" ];
-  "GPU: a slot without such a card is refused" =
+  "GPU: refuses a slot without a card of the backend" =
     refuses (stack [ ada ] { gpus = [ "0000:99:00.0" ]; })
       [
         "services.aiStack.ollama.gpus"
         "0000:99:00.0"
         "0000:01:00.0 (nvidia, cuda)"
       ];
-  "GPU: none at all means the processor" =
+  "GPU: an empty list selects the processor" =
     let
       c = container (stack [ ada ] { gpus = [ ]; });
     in
@@ -371,7 +371,7 @@ fitCases
         [ "keep-groups" ]
         true
       ];
-  "GPU: services that do not fit on one card together are warned about" = equal true (
+  "GPU: warns about services that do not fit on one card together" = equal true (
     lib.any
       (
         w:
@@ -396,7 +396,7 @@ fitCases
         };
       }).warnings
   );
-  "GPU: those that fit are not" = equal false (
+  "GPU: does not warn about services that fit on one card" = equal false (
     lib.any (hasInfix "slot 0000:01:00.0")
       (core {
         enable = true;
@@ -407,5 +407,5 @@ fitCases
         };
       }).warnings
   );
-  "GPU: no facts, no GPU, no complaint" = accepts (stack [ ] { });
+  "GPU: accepts a host without facts and GPU" = accepts (stack [ ] { });
 }

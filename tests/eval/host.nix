@@ -1,5 +1,5 @@
-# Evaluation tests of what the modules set on a host, where nixpkgs or Home Manager would answer
-# with an error, or with a wait, if it were otherwise.
+# Evaluation tests of values that the modules set on a host to avoid an error or a delay in nixpkgs or
+# Home Manager.
 {
   lib,
   self,
@@ -43,8 +43,8 @@ let
   inherit (self.packages.x86_64-linux) aistack;
 in
 {
-  # nixpkgs before 25.05 has one such line itself.
-  "host: users' stacks do not wait for a target that nobody wants" =
+  # nixpkgs before 25.05 has such a line itself.
+  "host: network-online.target is wanted when users have stacks" =
     let
       wanted =
         config:
@@ -67,7 +67,7 @@ in
   "host: other accounts cannot list the data" =
     equal (system { }).systemd.tmpfiles.settings.local-ai."/var/lib/local-ai".d.mode
       "0711";
-  "host: a user's target is not ordered after what it wants" =
+  "host: a user's target is not ordered after the units that it wants" =
     let
       unit =
         (nixos [ (withHome { redis.enable = true; }) ])
@@ -84,7 +84,7 @@ in
         [ "shutdown.target" ]
         [ "shutdown.target" ]
       ];
-  "host: a home of the system is activated without the preflight, one of its own with it" =
+  "host: a standalone home is activated with the preflight, a home of NixOS without it" =
     equal
       [
         ((nixos [ (withHome { }) ]).home-manager.users.ann.home.activation ? aistackPreflight)
@@ -94,8 +94,8 @@ in
         false
         true
       ];
-  # A job that waits for a download keeps a boot from being over, and what is ordered after it.
-  "host: no container waits for an image, and fetching one is no job" =
+  # A job that waits for a download delays the end of the boot and all units that are ordered after it.
+  "host: no container waits for an image, and a download is not a job" =
     let
       seen = stack: scope: {
         inherit (stack.units."local-ai-redis-image.service".Service) Type;
@@ -120,7 +120,7 @@ in
         none
         none
       ];
-  "host: the ways back name all their programs, or look for them where they are" =
+  "host: the rollback scripts find all their programs" =
     let
       script = config: config.services.aiStack.verify.rollbackScript;
       commands =
@@ -145,8 +145,8 @@ in
         true
       ];
 
-  # ── beside other modules of NixOS ──
-  "host: the build does not look for keys that Prometheus is given" =
+  # ── together with other modules of NixOS ──
+  "host: the build does not look for Prometheus's key files" =
     equal
       [
         (scraped key { })
@@ -158,7 +158,7 @@ in
         true
         false
       ];
-  "host: firewalld gets a zone in the place of rules for an interface" =
+  "host: firewalld gets a zone instead of rules for an interface" =
     let
       config = nixos [
         {
@@ -170,7 +170,7 @@ in
         }
       ];
     in
-    # nixpkgs of 2024 has rules for podman's own interfaces, which is not ours to change.
+    # nixpkgs of 2024 has rules for podman's own interfaces, which this project does not change.
     equal
       [
         (config.networking.firewall.interfaces ? local-ai)
@@ -185,7 +185,7 @@ in
           "53/udp"
         ]
       ];
-  "host: Ollama of NixOS on [::] is on all addresses" =
+  "host: Ollama of NixOS on [::] claims all addresses" =
     equal
       (claim "services.ollama" (nixos [
         {
@@ -203,7 +203,7 @@ in
           port = 11434;
         }
       ];
-  "host: the port of k3s is that of its flag" =
+  "host: the port of k3s is read from its flag" =
     equal
       (map
         (
@@ -263,7 +263,7 @@ in
     ];
 
   # ── the package ──
-  "package: it knows where a new flake gets it from, and the names of PCI devices" =
+  "package: contains the flake's address and the names of PCI devices" =
     equal
       [
         aistack.AISTACK_FLAKE

@@ -1,5 +1,5 @@
-# Evaluation tests of what keeps containers apart: ranges of user ids, the network, and the
-# guard in front of it.
+# Evaluation tests of the isolation of containers: ranges of user ids, the network, and the
+# firewall rules of the guard.
 {
   lib,
   on,
@@ -22,7 +22,7 @@ let
   start = ids.startOf "redis";
 in
 {
-  "a container of the system scope has a range of ids, and its data belongs to it" =
+  "a container in system scope has a range of ids that owns its data" =
     let
       config = on redis;
       service = config.services.aiStack.resolved.services.redis;
@@ -45,7 +45,7 @@ in
     name: ids.startOf name < 1879048192 || ids.startOf name + ids.size > 2147352576
   ) (lib.attrNames (builtins.readDir ../../modules/services))) [ ];
 
-  "without a range the container has the ids of the host" =
+  "a container without a range uses the ids of the host" =
     let
       module.redis = {
         enable = true;
@@ -109,7 +109,7 @@ in
         ];
       };
 
-  "an account with ids of a service's range is refused, by both names" =
+  "refuses an account with ids of a service's range, and names both" =
     refuses
       (nixos [
         (stack redis)
@@ -131,7 +131,7 @@ in
         "claimed twice: user ids"
       ];
 
-  "two services with one range are refused" =
+  "refuses two services with one range of ids" =
     refuses
       (nixos [
         (stack {
@@ -150,7 +150,7 @@ in
         "services.aiStack.qdrant.userNamespace.start"
       ];
 
-  "an account's ids for users and for groups do not meet each other" = accepts (nixos [
+  "accepts overlapping ranges of user ids and of group ids" = accepts (nixos [
     (stack redis)
     {
       users.users.ann = {

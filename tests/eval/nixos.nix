@@ -1,5 +1,5 @@
-# Evaluation tests of the NixOS tests: which there are, and that each is something to
-# build. That their machines evaluate is for `nix flake check` to see.
+# Evaluation tests of the NixOS tests: their names, and that each is a derivation. `nix flake check`
+# evaluates their machines.
 {
   lib,
   self,
@@ -38,7 +38,7 @@ in
   "NixOS tests: each is a derivation, and can be run by hand" = equal (lib.filterAttrs (
     _: test: !(lib.isDerivation test && test ? drvPath && test ? driverInteractive)
   ) (of "x86_64-linux")) { };
-  "NixOS tests: what their machines need that a host does not" =
+  "NixOS tests: the machines have the settings that a test needs" =
     let
       test = (of "x86_64-linux").stack-home;
       inherit (test.nodes) machine;
@@ -56,8 +56,8 @@ in
         [ "home-manager-path" ]
         true
       ];
-  # Their text is held against the program's own parser by tests/run.
-  "NixOS tests: their scenarios say what they are called" = equal (lib.concatMap (
+  # tests/run reads the scenarios with the program's own parser.
+  "NixOS tests: each scenario has the name of its test" = equal (lib.concatMap (
     test: lib.attrNames (lib.filterAttrs (name: document: document.name != name) test.documents)
   ) (lib.attrValues (of "x86_64-linux"))) [ ];
 }

@@ -1,5 +1,5 @@
 # Evaluation tests of services.aiOptimizerPrep: what it reserves in every combination of
-# scopes, what it declares, and that it does nothing while it is off.
+# scopes, what it declares, and that it does nothing when disabled.
 {
   lib,
   inputs,
@@ -30,7 +30,7 @@ let
       home.stateVersion = "26.05";
     };
   };
-  # By itself, as on another distribution.
+  # Home Manager alone, as on another distribution.
   home =
     module:
     (inputs.home-manager.lib.homeManagerConfiguration {
@@ -47,7 +47,7 @@ let
         module
       ];
     }).config;
-  # Home Manager by itself throws when an assertion fails: without them its ledger is read.
+  # Home Manager alone throws when an assertion fails, so the ledger is read without assertions.
   quiet.assertions = lib.mkForce [ ];
   clashes = config: {
     assertions = [
@@ -57,7 +57,7 @@ let
       }
     ];
   };
-  # Without the stack's module beside it.
+  # Without the stack's module.
   alone =
     (lib.nixosSystem {
       modules = [
@@ -91,20 +91,20 @@ let
     );
 in
 {
-  # ── what it reserves ──
-  "prep: the system's stack on its port, in the system" = refuses (nixos [
+  # ── reserved ports ──
+  "prep: refuses the system's stack on a port that the system reserved" = refuses (nixos [
     prep
     system
   ]) (names.system ++ names.stack);
-  "prep: the system's stack on the port that a user reserved" = refuses (nixos [
+  "prep: refuses the system's stack on a port that a user reserved" = refuses (nixos [
     (user prep)
     system
   ]) (names.user ++ names.stack);
-  "prep: a user's stack on the port that the system reserved" = refuses (nixos [
+  "prep: refuses a user's stack on a port that the system reserved" = refuses (nixos [
     prep
     (user system)
   ]) (names.system ++ names.userStack);
-  "prep: a user's stack on the port that the same user reserved" = refuses (nixos [
+  "prep: refuses a user's stack on a port that the same user reserved" = refuses (nixos [
     (user {
       imports = [
         prep
@@ -112,7 +112,7 @@ in
       ];
     })
   ]) (names.user ++ names.userStack);
-  "prep: a user's stack, without NixOS" =
+  "prep: refuses a user's stack on a reserved port, without NixOS" =
     let
       both =
         more:
@@ -133,7 +133,7 @@ in
         null
         null
       ];
-  "prep: the examples need their offset" =
+  "prep: refuses the examples without their port offset" =
     let
       without =
         it: more:
@@ -153,11 +153,11 @@ in
         null
         null
       ];
-  "prep: the system and a user cannot both have it" = refuses (nixos [
+  "prep: refuses AI-Optimizer for the system and a user of one host" = refuses (nixos [
     prep
     (user prep)
   ]) (names.system ++ names.user);
-  "prep: beside a stack with an offset it is well, in each scope" =
+  "prep: accepts a stack with a port offset, in each scope" =
     let
       combinations = [
         (nixos [
@@ -189,7 +189,7 @@ in
       ];
     in
     equal (lib.filter (r: r != null) (map accepts combinations)) [ ];
-  "prep: against PostgreSQL of nixpkgs, without the stack" =
+  "prep: reports a conflict with PostgreSQL of nixpkgs, without the stack" =
     refuses
       (nixos [
         prep
@@ -204,7 +204,7 @@ in
         "services.postgresql (NixOS)"
         "services.aiOptimizerPrep (system): port 5432/tcp"
       ];
-  "prep: against Redis of nixpkgs, from a user without the stack" =
+  "prep: reports a user's conflict with Redis of nixpkgs, without the stack" =
     refuses
       (nixos [
         (user prep)
@@ -219,7 +219,7 @@ in
         "services.redis.servers.cache"
         "services.aiOptimizerPrep (user ann): port 6379/tcp"
       ];
-  "prep: a port that is claimed outside is respected without the stack" =
+  "prep: refuses a port that ledger.extra claims, without the stack" =
     refuses
       (nixos [
         prep
@@ -236,7 +236,7 @@ in
         "the proxy"
         "services.aiOptimizerPrep.ports.mcp"
       ];
-  "prep: a moved port is the one that is reserved" = accepts (nixos [
+  "prep: reserves the port that the user sets" = accepts (nixos [
     {
       services.aiOptimizerPrep = {
         enable = true;
@@ -245,7 +245,7 @@ in
     }
     system
   ]);
-  "prep: its data are nobody else's" =
+  "prep: refuses its data folder for another service" =
     refuses
       (nixos [
         prep
@@ -265,8 +265,8 @@ in
         "services.aiStack.qdrant.data.storage"
       ];
 
-  # ── what it refuses ──
-  "prep: one port for two is refused, once" =
+  # ── refused configurations ──
+  "prep: refuses one port for two of its services, in one message" =
     refuses
       (nixos [
         {
@@ -280,7 +280,7 @@ in
         "5432 is the port of postgres and redis"
         "services.aiOptimizerPrep.ports.redis"
       ];
-  "prep: data inside the checkout are refused" =
+  "prep: refuses data inside the checkout" =
     refuses
       (nixos [
         {
@@ -294,7 +294,7 @@ in
         ''services.aiOptimizerPrep.dataRoot = "/srv/AI-Optimizer/data"''
         "expectedLocation"
       ];
-  "prep: a path is absolute" =
+  "prep: a relative path is a type error" =
     throws
       (nixos [
         {
@@ -304,7 +304,7 @@ in
           };
         }
       ]).services.aiOptimizerPrep.dataRoot;
-  "prep: facts of another schema are refused" = refuses (nixos [
+  "prep: refuses facts of another schema" = refuses (nixos [
     {
       services.aiOptimizerPrep = {
         enable = true;
@@ -313,8 +313,8 @@ in
     }
   ]) [ "services.aiOptimizerPrep.facts has schema 9" ];
 
-  # ── what it declares ──
-  "prep: the system's folders, made once and left to containers then" =
+  # ── declared values ──
+  "prep: the system's folders get their owner only when they are created" =
     let
       rules = alone.systemd.tmpfiles.settings.ai-optimizer-prep;
     in
@@ -407,7 +407,7 @@ in
           }
         ];
       };
-  "prep: a user's manifest lies in the user's configuration" =
+  "prep: a user's manifest is in the user's configuration folder" =
     let
       seen = builtins.fromJSON (home prep).xdg.configFile."aistack/prep.json".text;
     in
@@ -426,7 +426,7 @@ in
         "/home/ann/.cache/nixos-quick-deploy/integration/ai-optimizer.json"
         null
       ];
-  "prep: its unit fails no switch and keeps none waiting" =
+  "prep: a switch neither waits for its unit nor fails with it" =
     let
       unit = alone.systemd.services.ai-optimizer-prep;
       userUnit = (home prep).systemd.user.services.ai-optimizer-prep;
@@ -446,7 +446,7 @@ in
         true
         [ "default.target" ]
       ];
-  "prep: it brings no container, no podman and no docker" =
+  "prep: adds no container, no podman and no docker" =
     let
       config = alone;
     in
@@ -463,7 +463,7 @@ in
         false
         null
       ];
-  "prep: the module counts once, however often it is imported" =
+  "prep: the module can be imported several times" =
     accepts
       (lib.nixosSystem {
         modules = [
@@ -475,8 +475,8 @@ in
         ];
       }).config;
 
-  # ── off ──
-  "prep: off, it claims and declares nothing" =
+  # ── disabled ──
+  "prep: the disabled module claims and declares nothing" =
     let
       system = nixos [
         {

@@ -1,5 +1,5 @@
-# The README holds: its flake evaluates, its table is that of the catalog.
-# name -> null, or what is wrong.
+# Tests of the README: its flake evaluates, and its table lists the project's services.
+# name -> null, or the fault.
 {
   lib,
   self,
@@ -13,9 +13,9 @@ let
     start:
     lib.head (lib.splitString "```" (lib.elemAt (lib.splitString "```nix\n# ${start}\n" readme) 1));
 
-  # A file, because a text cannot be evaluated without the store. It must be the README's, but
-  # for its layout, which is the formatter's.
-  # `./box.nix` beside it is the machine that the reader has already.
+  # A file, because a text cannot be evaluated without the store. Apart from white space, it must
+  # equal the README's text.
+  # `./box.nix` next to it is the existing machine of the reader.
   words = lib.replaceStrings [ " " "\n" ] [ "" "" ];
   copied =
     words (builtins.readFile ./readme/flake.nix) == words ("# flake.nix\n" + block "flake.nix");
@@ -41,7 +41,7 @@ let
   );
 in
 {
-  "README: its flake gives a host with the services that it names" =
+  "README: the flake evaluates to a host with the named services" =
     let
       seen = lib.attrNames box.virtualisation.quadlet.containers;
       wanted = [
@@ -55,6 +55,6 @@ in
       "containers ${toString seen}"
     else
       builtins.seq box.system.build.toplevel.drvPath null;
-  "README: its table of services is that of the catalog" =
+  "README: the table lists the project's services" =
     if missing == [ ] then null else "lacks: ${lib.concatStringsSep " and " missing}";
 }

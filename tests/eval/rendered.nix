@@ -40,7 +40,7 @@ let
       builtins.filter builtins.isString (builtins.split "X-QuadletNixConfigHash=[0-9a-f]+\n" text)
     );
 
-  # As Home Manager writes a unit.
+  # The text of a unit, as Home Manager writes it.
   ini = lib.generators.toINI {
     listsAsDuplicateKeys = true;
     mkKeyValue =
@@ -123,7 +123,7 @@ mapAttrs (_: reduce) (
   // lib.optionalAttrs (cfg.verify.enable && cfg.verify.rollback) {
     "rollback.sh" = "#!/bin/sh\n" + cfg.verify.rollbackScript;
   }
-  # What the GPUs of a host change in the system.
+  # Values that the GPUs of a host change in the system.
   // lib.optionalAttrs (system && config.hardware.graphics.enable) {
     "gpu.json" = builtins.toJSON {
       inherit (config.services.xserver) videoDrivers;

@@ -1,5 +1,5 @@
-# Evaluation tests of the service format: a service out of tree, what a user overrides, and
-# what the interface tells.
+# Evaluation tests of the service format: a service out of tree, overrides by a user, and the
+# interface.
 {
   lib,
   self,
@@ -9,7 +9,7 @@
   throws,
 }:
 let
-  # A stranger's flake with one service of their own.
+  # A user's flake with one service.
   foreign = self.lib.template ../../templates/service;
   host =
     service:
@@ -27,7 +27,7 @@ let
     ];
   stackOf = service: (host service).services.aiStack;
 
-  # Evaluates a service that is given as a module.
+  # Evaluates a service from its module.
   alone =
     module: service:
     (import ../../lib/core.nix { inherit lib; } { } [

@@ -1,5 +1,5 @@
-# Whether the files below tests/rendered are what the examples render to now:
-# file -> null, or what is wrong.
+# Compares the files in tests/rendered with what the examples render to now:
+# file -> null, or the fault.
 { lib, self }:
 let
   root = ../rendered;
@@ -33,7 +33,7 @@ lib.mapAttrs (
     null
 ) rendered
 // {
-  "the catalog of aistack init" =
+  "the list of services in aistack init is current" =
     if lib.importJSON ../../crates/aistack-extras/src/init/catalog.json == self.lib.catalog then
       null
     else

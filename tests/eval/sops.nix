@@ -1,6 +1,6 @@
 # Secrets from sops-nix, by its own modules: the stack takes the paths that they declare, and starts
 # its containers after the units that they define.
-# name -> null, or what was seen instead.
+# name -> null, or the value that was found.
 {
   lib,
   self,
@@ -14,7 +14,7 @@ let
       qdrant.secretEnv.QDRANT__SERVICE__API_KEY = secret;
     };
   };
-  # An encrypted file of the machine, so that none is needed here.
+  # A path on the machine, so that the test needs no encrypted file.
   secrets = {
     sops = {
       validateSopsFiles = false;

@@ -1,4 +1,4 @@
-# Evaluation tests of what is verified behind a switch, and when it is taken back.
+# Evaluation tests of the verification after a switch, and of the rollback.
 {
   lib,
   self,
@@ -32,17 +32,17 @@ let
     ];
 in
 {
-  "without verify there is no unit of it" = equal (named { }) [ ];
-  "verify runs behind a switch and once a day" = equal (named { enable = true; }) [
+  "the disabled verification has no unit" = equal (named { }) [ ];
+  "the verification runs after a switch and once a day" = equal (named { enable = true; }) [
     "local-ai-verify-timed.service"
     "local-ai-verify-timed.timer"
     "local-ai-verify.service"
   ];
-  "without a timer it runs behind a switch alone" = equal (named {
+  "the verification without a timer runs after a switch only" = equal (named {
     enable = true;
     timer = null;
   }) [ "local-ai-verify.service" ];
-  "a switch does not wait for it, and each change starts it" =
+  "a switch does not wait for the verification, and each change starts it" =
     let
       unit = service { enable = true; };
     in
@@ -65,7 +65,7 @@ in
         true
         true
       ];
-  "a failure behind a switch rolls back once, one of the timer never" =
+  "a failure after a switch rolls back once, a failure of a timed run never" =
     let
       seen = units ({ enable = true; } // rollback);
     in
@@ -82,7 +82,7 @@ in
         "!/run/local-ai-rolled-back"
         "/bin/back"
       ];
-  "the system has units, timer and scenarios, and no mark unless it is asked for" =
+  "the system has units, timer and scenarios, and the test mark only with testStack" =
     let
       config = system {
         redis.enable = true;
@@ -109,7 +109,7 @@ in
         false
         true
       ];
-  "a user's stack has the same" =
+  "a user's stack has units, timer and scenarios" =
     let
       home =
         (nixos [
@@ -132,7 +132,7 @@ in
         true
         false
       ];
-  "a home of the system's generation cannot be rolled back by itself" =
+  "refuses rollback for a home that is part of NixOS" =
     refuses
       (nixos [
         (withHome {
@@ -146,7 +146,7 @@ in
         "services.aiStack.verify.rollback of user ann"
         "no generations of its own"
       ];
-  "a home of its own can" = accepts (
+  "accepts rollback for a standalone home" = accepts (
     (self.homeConfigurations.ai.extendModules {
       modules = [
         {
