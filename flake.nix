@@ -124,7 +124,7 @@
             withPackage
           ];
         };
-        # Brings the stack's options as well: the ledger is one.
+        # Also imports the aiStack options: both modules share one port ledger.
         aiOptimizerPrep.imports = [
           quadlet-nix.nixosModules.quadlet
           ./modules/prep/nixos.nix
@@ -206,7 +206,7 @@
       };
 
       lib = {
-        # A service of one's own as a module: docs/services.md.
+        # Makes a module from the definition of a service: docs/services.md.
         mkService = import ./lib/mk-service.nix { inherit lib; };
         # The reference part of its page, as Markdown.
         servicePage =
@@ -215,12 +215,12 @@
             name = service.name or (baseNameOf service);
             core = import ./lib/core.nix { inherit lib; } { } [ (self.lib.mkService service) ];
           };
-        # Modules that a service's own module may import: what several services share.
+        # Kinds of services: modules that a service's own module can import.
         kinds = {
           agent = ./lib/kinds/agent.nix;
           llama-server = ./lib/kinds/llama-server.nix;
         };
-        # The crates on any package set: a host evaluates none besides its own.
+        # The crates on any package set: a host evaluates only its own package set.
         rust =
           pkgs:
           import ./pkgs {
@@ -263,7 +263,7 @@
             options = services.aiStack;
             prep = services.aiOptimizerPrep;
           };
-        # Parts of pages that follow from the modules: file -> text between its marks.
+        # Generated parts of pages: file -> text between its marks.
         docParts =
           let
             core = import ./lib/core.nix { inherit lib; } { } [ ];
@@ -292,7 +292,7 @@
                 ) self.lib.catalog
               );
           };
-        # The evaluation tests: name -> null, or what was seen instead.
+        # The evaluation tests: name -> null, or the value that was found.
         tests =
           import ./tests/eval/cases.nix { inherit self inputs; }
           // import ./tests/eval/readme.nix { inherit lib self inputs; }

@@ -77,7 +77,8 @@ rec {
     else
       lib.concatMapStringsSep ":" (n: toLower (lib.toHexString n)) eight;
 
-  # The same, where what is not an address (a name of NixOS's own modules) stays as it is.
+  # The same, but a text that is not an address (a name in NixOS's own modules) is returned
+  # unchanged.
   canonical =
     address:
     let
@@ -99,14 +100,14 @@ rec {
       "0:0:0:0:0:0:0:0"
     ];
 
-  # Whether two listeners on one port are in each other's way. A v6 wildcard takes
-  # v4 as well (bindv6only is off by default), so wildcards meet everything.
+  # Whether two listeners on one port conflict. A v6 wildcard includes v4 (bindv6only is disabled
+  # by default), so a wildcard conflicts with every address.
   addressesMeet = a: b: isWildcard a || isWildcard b || canonical a == canonical b;
 
-  # As in a URL or a published port: IPv6 in brackets.
+  # The notation in a URL or a published port: IPv6 in brackets.
   bracket = address: if builtins.match ".*:.*" address != null then "[${address}]" else address;
 
-  # Where a client on this host reaches a listener on `address`.
+  # The address at which a client on this host reaches a listener on `address`.
   reachable =
     address:
     if canonical address == "0:0:0:0:0:0:0:0" then

@@ -1,4 +1,4 @@
-# Command lines: what they set, and how a health check asks from inside a container.
+# Command lines: values that they set, and requests of health checks inside a container.
 { lib }:
 let
   inherit (lib) hasPrefix;
@@ -21,9 +21,9 @@ rec {
     in
     if given == [ ] then null else lib.removePrefix "${name}=" (lib.last given);
 
-  # A GET from inside a container, by the client that its image has: port -> path -> command.
+  # A GET request inside a container with one of its image's clients: port -> path -> command.
   httpGet = {
-    # Nothing but bash and grep, for images without a client.
+    # With bash and grep only, for images without an HTTP client.
     bash =
       port: path:
       builtins.toJSON [
@@ -42,7 +42,7 @@ rec {
 
     wget = port: path: "wget -q -O /dev/null http://127.0.0.1:${toString port}${path}";
 
-    # For an image of which nothing is known but that it answers.
+    # For an image with unknown clients: tries several.
     any =
       port: path:
       let

@@ -16,7 +16,7 @@ rec {
         || named "(.*_)?(PASS|REQUIREPASS|MASTERAUTH)"
         || named ".*_PWD"
         || named "(.*_)?(REDIS|REDISCLI|BASIC|PROXY|HTTP|SMTP|REGISTRY)_AUTH"
-        # A number of tokens is none.
+        # A number is a count of tokens, not a secret.
         || (named "(.*_)?(TOKEN|BEARER)(_.*)?" && builtins.match "[0-9]+" value == null);
       points = any (s: lib.hasSuffix s upper) [
         "_FILE"
@@ -25,7 +25,7 @@ rec {
         "_URL"
         "_NAME"
       ];
-      # Where a program is told to look for the value.
+      # References to a place from which the program reads the value.
       refers = any (p: hasPrefix p value) [
         "os.environ/"
         "\${{ secrets."

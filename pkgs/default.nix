@@ -1,10 +1,9 @@
-# The crates, built by crane: one derivation of dependencies, shared by the package
-# and by the checks.
+# Builds the crates with crane. The package and the checks share one derivation of dependencies.
 {
   craneLib,
   lib,
   curl,
-  # Where `aistack init` says that the new flake gets aistack from.
+  # The address of aistack in the flake that `aistack init` writes.
   flakeReference,
   hwdata,
   makeBinaryWrapper,
@@ -17,20 +16,20 @@ let
   root = ../.;
   crates = builtins.attrNames (builtins.readDir (root + "/crates"));
 
-  # What the programs are made of: a change of a test or of a snapshot makes no new package,
-  # and a host that is evaluated reads no more than this. The second line is compiled into
+  # Sources of the programs. A change of a test or of a snapshot does not rebuild the package, and
+  # the evaluation of a host reads no other files. The files of the second line are compiled into
   # `aistack init`, `aistack images` and `aistack-testdriver`.
   code = [
     "Cargo\\.toml|Cargo\\.lock|rust-toolchain\\.toml|crates(/[^/]+(/Cargo\\.toml|/src(/.*)?)?)?"
     "templates(/.*)?|pkgs(/contracts(/.*)?)?|tests(/scenarios(/.*)?)?"
   ];
-  # What they are held against.
+  # Further files that the tests read.
   tests = [
     "clippy\\.toml|crates(/.*)?|schemas(/.*)?|share(/.*)?|pkgs/images\\.json"
     "tests(/rendered(/.*)?|/runtime(/scenarios(/.*)?)?)?|hosts(/[^/]+(/facts\\.json)?)?"
   ];
-  # Of the whole tree what one of the patterns matches. A folder is looked into when its own
-  # path matches. A filter of ours: `lib.fileset` makes the same path with 30 times the calls.
+  # The files of the tree that match one of the patterns. A folder is read only if its own path
+  # matches. Not `lib.fileset`, which makes the same path with 30 times the calls.
   matching =
     patterns:
     let
@@ -102,24 +101,24 @@ in
     common
     // {
       inherit cargoArtifacts;
-      # In the place of crane's own, which is --locked. xtask writes man pages and completions;
-      # built in the same call, so that it shares the compiled crates.
+      # Replaces crane's default, --locked. xtask writes man pages and completions; it is built in the
+      # same call, so that it shares the compiled crates.
       cargoExtraArgs = "--locked -p aistack -p aistack-testdriver -p xtask";
-      # Compiled in. The folder that Nix builds in is gone afterwards, and a NixOS system has no
-      # list of PCI ids unless somebody installs it.
+      # Compiled into the program: the build folder is removed after the build, and NixOS has no list
+      # of PCI ids by default.
       AISTACK_FLAKE = flakeReference;
       AISTACK_PCI_IDS = "${hwdata}/share/hwdata/pci.ids";
       doCheck = false; # `checks` runs the tests
-      # The files that it is made of, for a test: the source itself is no part of an evaluation
-      # that writes nothing to the store.
+      # The list of source files, for a test: an evaluation that writes nothing to the store cannot
+      # read the source itself.
       passthru = {
         files = filesOf code;
         inherit cargoVendorDir skeleton;
       };
       nativeBuildInputs = [ makeBinaryWrapper ];
-      # The programs that fetch models, copy images and close the containers' network. Those
-      # in PATH come first, so that a newer one is not hidden; podman is the system's own in any case.
-      # The link is the old name of the command, which scripts and fingers know.
+      # Programs that download models, copy images and close the containers' network. Programs in
+      # PATH come first, so that a newer one is used; podman is always the system's. The link is the
+      # old name of the command, for existing scripts.
       postInstall = ''
         $out/bin/xtask $out/share
         rm $out/bin/xtask
@@ -154,7 +153,7 @@ in
       tested
       // {
         inherit cargoArtifacts;
-        # Tests that find no docker-registry or podman say so.
+        # Tests that need docker-registry or podman report that they are missing.
         nativeBuildInputs = [
           curl
           python3

@@ -1,9 +1,9 @@
 # The workspace without its code, from which crane builds the dependencies: Cargo.lock, every
-# Cargo.toml without what concerns our own code alone, and empty crates. A change of the code, of
-# a lint or of a description builds no dependency again.
+# Cargo.toml without the parts that dependencies do not need, and empty crates. A change of the
+# code, of a lint or of a description rebuilds no dependency.
 #
-# crane's mkDummySrc does the same with one derivation for each Cargo.toml, and a program of its
-# own to write TOML.
+# crane's mkDummySrc does the same with one derivation for each Cargo.toml, and with a separate
+# program that writes TOML.
 {
   lib,
   runCommandLocal,
@@ -19,7 +19,7 @@ let
     toJSON
     ;
 
-  # Inline tables hold anything, and a string of JSON is one of TOML.
+  # TOML's inline tables can hold any value, and a JSON string is a valid TOML string.
   toTOML =
     value:
     if isAttrs value then
@@ -54,8 +54,8 @@ let
           removeAttrs toml [ "lints" ]
           // {
             package = removeAttrs toml.package [ "description" ] // {
-              # As crane does: what build scripts depend on is built too, and cargo does not take
-              # an empty crate that it built for the one with the code.
+              # Like crane: with a build script, cargo also builds its dependencies, and does not mistake
+              # the empty crate for the real one.
               build = "empty-build.rs";
             };
           }
@@ -75,7 +75,7 @@ let
     "Cargo.lock" = builtins.readFile (root + "/Cargo.lock");
   };
 in
-# The same name as that of the real source: both are built in a folder that is called so.
+# The same name as the real source, because the build folder is named after it.
 runCommandLocal "source" { passthru = { inherit files; }; } (
   lib.concatStrings (
     lib.mapAttrsToList (

@@ -1,6 +1,6 @@
-# The crates that Cargo.lock names, as a vendor folder for cargo with its config.toml: what
-# crane's vendorCargoDeps makes as well, in one derivation. crane's has two of stdenv's for each
-# crate, which was four fifths of what the package cost at evaluation (docs/decisions/0024).
+# The crates of Cargo.lock as a vendor folder for cargo with its config.toml, in one derivation.
+# crane's vendorCargoDeps makes the same with two derivations of stdenv for each crate, which took
+# four fifths of the package's evaluation time (docs/decisions/0024).
 {
   lib,
   runCommandLocal,
@@ -24,7 +24,7 @@ let
       crate = "${name}-${version}";
     in
     if source != registry || checksum == null then
-      throw "Cargo.lock: ${name} ${version} comes from ${source}, and pkgs/vendor.nix fetches from crates.io alone: use a published crate, or teach it that source."
+      throw "Cargo.lock: ${name} ${version} comes from ${source}, and pkgs/vendor.nix only fetches from crates.io: use a published crate, or add that source to pkgs/vendor.nix."
     else
       "${crate} ${checksum} ${
         fetch {
@@ -35,7 +35,7 @@ let
       }\n";
 
   crates = lib.concatMapStrings line (
-    # Those of the workspace itself have no source.
+    # Packages of the workspace have no source.
     builtins.filter (package: package ? source) (lib.importTOML lockFile).package
   );
 in

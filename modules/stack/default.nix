@@ -300,7 +300,7 @@ in
           );
         in
         optional (unpinned != [ ])
-          "services.aiStack: pinned by tag only, so that another image may come under the same name: ${
+          "services.aiStack: pinned by tag only, and a tag can point to another image later: ${
             concatMapStringsSep ", " (n: "${n} (${cfg.resolved.services.${n}.image.reference})") unpinned
           }. Set services.aiStack.<name>.image to a reference with a digest."
         ++ gpu.tooSmall {

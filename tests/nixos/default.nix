@@ -1,5 +1,5 @@
-# The stack on real machines: NixOS tests that boot virtual machines. Their Python only
-# boots and switches; what is asked is in scenarios, which `aistack-testdriver` runs.
+# NixOS tests that boot virtual machines with the stack. Their Python only boots and switches; the
+# checks are scenarios, which `aistack-testdriver` runs.
 {
   self,
   inputs,
@@ -15,7 +15,7 @@ let
     imageArchive = images.${name};
   };
   redis = local "redis" // {
-    # As the official image has it: without a password it would answer loopback alone.
+    # As in the official image: without a password Redis would only answer on loopback.
     extraArgs = [
       "--protected-mode"
       "no"
@@ -25,7 +25,7 @@ let
   qdrant = local "qdrant";
   databases = { inherit redis postgres qdrant; };
 
-  # Marked as a test stack: each of these machines is made to be broken.
+  # Marked as a test stack: the tests break these machines on purpose.
   stack =
     services:
     {
@@ -47,10 +47,10 @@ let
       useUserPackages = true;
       sharedModules = [ self.homeModules.default ];
     };
-    # Nobody reads manuals there, and their list of options is a third of the evaluation.
+    # No manuals: their list of options takes a third of the evaluation time.
     documentation.enable = false;
     # The rollback switches for good, which installs the boot loader, and GRUB refuses the disk of
-    # a test machine (nixpkgs' own test of switch-to-configuration leaves it off as well).
+    # a test machine (nixpkgs' own test of switch-to-configuration disables it too).
     boot.loader.grub.enable = false;
     # The test framework sets 2: a container that meets its memory limit would end the machine
     # (nixpkgs, nixos/modules/testing/test-instrumentation.nix).
@@ -77,12 +77,12 @@ let
       services.aiStack = stack services;
     };
   };
-  # A file that is there before the containers start.
+  # A file that is present before the containers start.
   secret = path: text: {
     systemd.tmpfiles.rules = [ "f ${path} 0600 root root - ${text}" ];
   };
 
-  # Steps of a test's own scenarios.
+  # Steps for the scenarios of a test.
   says = argv: expect: {
     exec = {
       inherit argv;
@@ -96,7 +96,7 @@ let
     // expect;
   };
 
-  # What the scripts have in common.
+  # The common part of the scripts.
   prelude = ''
     def drive(machine, scenario, user=None):
         command = f"aistack-testdriver run {own.get(scenario, scenario)} --destructive"
@@ -127,7 +127,7 @@ let
     {
       nodes,
       script,
-      # Beside the built-in ones: name -> steps.
+      # In addition to the built-in scenarios: name -> steps.
       scenarios ? { },
     }:
     let
@@ -144,7 +144,7 @@ let
       name = "aistack-${name}";
       inherit nodes;
       testScript = "own: dict[str, str] = ${builtins.toJSON files}\n" + prelude + script;
-      # What can be looked at without a build.
+      # Values that can be read without a build.
       passthru = { inherit documents images model; };
     };
 in
@@ -159,7 +159,7 @@ lib.mapAttrs test {
               model = "tiny.gguf";
               contextSize = 2048;
               parallel = 1;
-              # A flag of versions later than nixpkgs' own.
+              # A flag of versions later than the one in nixpkgs.
               mlock = false;
             };
           }
@@ -203,7 +203,7 @@ lib.mapAttrs test {
       machine.wait_for_unit("user@1000.service")
       drive(machine, "boot")
       drive(machine, "boot", "ann")
-      # What happens to one scope is nothing to the other.
+      # A change of one scope does not affect the other.
       drive(machine, "kill")
       drive(machine, "boot", "ann")
     '';
@@ -214,7 +214,7 @@ lib.mapAttrs test {
       machine = {
         imports = [ (system { inherit redis postgres; }) ];
         specialisation = {
-          # A moved port, another image, and a service more.
+          # Another port, another image, and an additional service.
           changed.configuration.services.aiStack = {
             redis.ports.redis = 16379;
             postgres.ports.postgres = 15432;
@@ -224,7 +224,7 @@ lib.mapAttrs test {
           };
         };
       };
-      # What cannot start is taken back.
+      # A generation whose services cannot start is rolled back.
       careful = {
         imports = [ (system { inherit redis; }) ];
         services.aiStack.verify = {
@@ -235,7 +235,7 @@ lib.mapAttrs test {
         };
         specialisation.broken.configuration.services.aiStack.redis.image =
           lib.mkForce "localhost/redis:not-in-the-archive";
-        # The profile with the generations is written.
+        # The profile with the generations is writable.
         virtualisation.writableStore = true;
       };
     };
@@ -272,10 +272,10 @@ lib.mapAttrs test {
       drive(machine, "before-reboot")
       switch(machine, f"{before}/specialisation/changed")
       machine.wait_until_succeeds("aistack check --system", timeout=300)
-      # The data came along, and the new ports are the ones that are asked.
+      # The data is still present, and the checks use the new ports.
       drive(machine, "changed")
       drive(machine, "boot")
-      # Back: the service more is gone, and so are its ports.
+      # After the rollback the additional service and its ports are gone.
       switch(machine, before)
       machine.wait_until_succeeds("aistack check --system", timeout=300)
       drive(machine, "after-reboot")
@@ -305,7 +305,7 @@ lib.mapAttrs test {
           };
         })
       ];
-      # A machine without a card: no driver, and a spec that hands over a null device.
+      # A machine without a card: no driver, and a CDI spec with a null device.
       services.aiStack.gpu.nvidia.enable = lib.mkForce false;
       environment.etc."cdi/nvidia.yaml".text = builtins.toJSON {
         cdiVersion = "0.5.0";
@@ -343,7 +343,7 @@ lib.mapAttrs test {
       imports = [
         (system {
           inherit redis;
-          # The stack makes room: AI-Optimizer has the usual ports.
+          # The stack uses other ports: AI-Optimizer has the usual ones.
           portOffset = 10000;
         })
       ];
@@ -380,7 +380,7 @@ lib.mapAttrs test {
             "--format=%a %U"
             "/var/lib/ai-optimizer/postgres"
           ] { stdout.equals = "700 root"; })
-          # It made nothing: containers and networks are its owner's.
+          # The module created nothing: containers and networks are the owner's task.
           (says [
             "podman"
             "ps"
@@ -406,7 +406,7 @@ lib.mapAttrs test {
       };
     script =
       let
-        # What its owner brings; the folders are those that are there already.
+        # The owner's containers; their folders already exist.
         compose = pkgs.writeText "docker-compose.yml" (
           builtins.toJSON {
             services.redis = {
@@ -433,7 +433,7 @@ lib.mapAttrs test {
         drive(machine, "running")
         machine.succeed("cd /srv/AI-Optimizer && podman-compose down")
         drive(machine, "stopped")
-        # The stack beside it was not touched.
+        # The other stack was not changed.
         drive(machine, "boot")
       '';
   };
@@ -464,7 +464,7 @@ lib.mapAttrs test {
     };
     scenarios =
       let
-        # Nowhere but in the file and in podman's store of secrets.
+        # The value is only in the file and in podman's store of secrets.
         shown =
           value:
           map
@@ -497,7 +497,7 @@ lib.mapAttrs test {
                 "cat /etc/aistack/* /etc/containers/systemd/*"
               ]
             ];
-        # With time for a new container: the value is the one of the file, and it is asked for.
+        # Waits for the new container: its value is the file's, and clients must send it.
         holds =
           service: argv: value:
           {
@@ -528,7 +528,7 @@ lib.mapAttrs test {
           ]
           ++ shown "the-${number}-of-redis"
           ++ shown "the-${number}-of-postgres";
-        # As a secret manager does it: a new file in the place of the old one.
+        # Like a secret manager: a new file replaces the old one.
         rotate =
           service:
           says [
@@ -573,7 +573,7 @@ lib.mapAttrs test {
           machine.wait_for_unit("multi-user.target")
           drive(machine, "boot")
       client.succeed("${pkgs.redis}/bin/redis-cli -h data ping | grep NOAUTH")
-      # What the client keeps for itself nobody else reaches.
+      # No other machine reaches the services that the client does not open.
       data.fail("timeout 5 ${pkgs.redis}/bin/redis-cli -h client ping")
     '';
   };

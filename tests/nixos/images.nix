@@ -1,11 +1,10 @@
 # Images that the tests load from archives, so that no machine needs a network: nixpkgs'
-# own servers, under names and in folders that the official images have. What stands in
-# for something else says so in its name.
+# own servers, with the names and folders of the official images. A stand-in says so in its name.
 { pkgs }:
 let
   inherit (pkgs) lib;
 
-  # The users of the official images: initdb asks for the name of its own.
+  # The users of the official images: initdb needs the name of its user.
   users = {
     root = 0;
     redis = 999;
@@ -30,7 +29,7 @@ let
     name:
     {
       contents ? [ ],
-      # Folders that everyone may write to.
+      # World-writable folders.
       folders ? [ "data" ],
       config ? { },
     }:
@@ -70,19 +69,19 @@ let
   '';
 in
 {
-  # A model of about a megabyte that says nonsense.
+  # A random model of about a megabyte.
   model = pkgs.runCommand "tiny.gguf" {
     nativeBuildInputs = [ pkgs.python3 ];
   } "python3 ${../runtime/lib/mkgguf.py} $out";
 
   images = lib.mapAttrs image {
     redis.contents = [ pkgs.redis ];
-    # The same under another name, for what changes an image.
+    # The same image under another name, for tests that change an image.
     redis-again.contents = [ pkgs.redis ];
     postgres = {
       contents = [
         pkgs.bash
-        # The community edition of TimescaleDB is not free; nothing here needs it.
+        # The community edition of TimescaleDB is not free software, and no test needs it.
         (pkgs.postgresql.withPackages (extensions: [
           extensions.timescaledb-apache
           extensions.pgvector
@@ -101,7 +100,7 @@ in
       };
     };
     qdrant = {
-      # Its health is asked by bash.
+      # The health check uses bash.
       contents = [
         pkgs.bash
         pkgs.qdrant
