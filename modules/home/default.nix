@@ -118,7 +118,7 @@ in
         ]
         ++ mapAttrsToList (host: d: "d ${word host} ${d.mode} - - -") directories;
 
-        # As in system scope: `aistack apply` restarts changed services.
+        # As in system scope: `aistack unit apply` restarts changed services.
         services = mapAttrs' (
           _: s: nameValuePair s.container { Unit.X-RestartIfChanged = mkDefault false; }
         ) cfg.resolved.services;

@@ -243,7 +243,7 @@ in
         }) directories
       );
 
-      # `aistack apply` restarts a changed service once its image is present. The switch would stop
+      # `aistack unit apply` restarts a changed service once its image is present. The switch would stop
       # the service first and then wait for the download.
       systemd.services = mapAttrs' (
         _: s: nameValuePair s.container { restartIfChanged = mkDefault false; }

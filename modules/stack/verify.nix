@@ -29,7 +29,7 @@ let
     "--wait"
     (toString cfg.verify.timeout)
   ];
-  # Right after a switch the old containers still run. `aistack apply` waits for the one already in
+  # Right after a switch the old containers still run. `aistack unit apply` waits for the one already in
   # progress, so that the new containers are tested. It fails if an image is missing.
   applied = escaped [
     "${cfg.package}/bin/aistack"
