@@ -2,21 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use aistack_machine::Backend;
-use serde::{Deserialize, Deserializer, Serialize};
+use aistack_machine::{Backend, nullable};
+use serde::{Deserialize, Serialize};
 
 /// Number of the schema that this crate reads and writes.
 pub const SCHEMA: u32 = 1;
-
-/// A field that must be there, though its value may be `null`: by it a card's
-/// vendor is told when facts are read back.
-fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer)
-}
 
 /// Everything that the Nix side knows of a machine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -40,6 +40,8 @@ mod vram;
 
 use std::path::Path;
 
+use reader::Reader;
+
 pub use drift::{Difference, declared, drift};
 pub use error::{DeclaredError, Error, SaveError};
 pub use facter::{Report, ReportError};
@@ -49,8 +51,6 @@ pub use facts::{
 };
 pub use reader::Note;
 pub use save::{Saved, save};
-
-use reader::Reader;
 
 /// What a machine says of itself, and what of it could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]

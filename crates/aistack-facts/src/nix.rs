@@ -66,7 +66,7 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), NixE
             }
             _ => return Err(NixError::Number(number.to_string())),
         },
-        Value::String(text) => write_string(out, text)?,
+        Value::String(text) => write_string(out, text, false)?,
         Value::Array(list) if list.is_empty() => out.push_str("[ ]"),
         Value::Array(list) => {
             out.push_str("[\n");
@@ -85,11 +85,7 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), NixE
             out.push_str("{\n");
             for (name, item) in entries {
                 indent(out, depth + 1);
-                if is_identifier(name) {
-                    out.push_str(name);
-                } else {
-                    write_string(out, name)?;
-                }
+                write_attribute(out, name)?;
                 out.push_str(" = ");
                 write_value(out, item, depth + 1)?;
                 out.push_str(";\n");
@@ -101,7 +97,8 @@ fn write_value(out: &mut String, value: &Value, depth: usize) -> Result<(), NixE
     Ok(())
 }
 
-fn write_string(out: &mut String, text: &str) -> Result<(), NixError> {
+/// `dollars`: whether each dollar is escaped, or only one that opens an interpolation.
+fn write_string(out: &mut String, text: &str, dollars: bool) -> Result<(), NixError> {
     out.push('"');
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {
@@ -113,12 +110,42 @@ fn write_string(out: &mut String, text: &str) -> Result<(), NixError> {
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
             // `${` opens an interpolation, a lone dollar is itself.
-            '$' if characters.peek() == Some(&'{') => out.push_str("\\$"),
+            '$' if dollars || characters.peek() == Some(&'{') => out.push_str("\\$"),
             c => out.push(c),
         }
     }
     out.push('"');
     Ok(())
+}
+
+/// A name in its place before `=`: quoted where it is no identifier.
+fn write_attribute(out: &mut String, name: &str) -> Result<(), NixError> {
+    if is_identifier(name) {
+        out.push_str(name);
+        Ok(())
+    } else {
+        write_string(out, name, false)
+    }
+}
+
+/// A text as a Nix string for people to read and change: each dollar is escaped.
+///
+/// # Errors
+/// When it holds a NUL, which Nix strings cannot.
+pub fn string(text: &str) -> Result<String, NixError> {
+    let mut out = String::with_capacity(text.len() + 2);
+    write_string(&mut out, text, true)?;
+    Ok(out)
+}
+
+/// A name as that of an attribute: quoted where it is no identifier.
+///
+/// # Errors
+/// When it holds a NUL, which Nix strings cannot.
+pub fn attribute(name: &str) -> Result<String, NixError> {
+    let mut out = String::with_capacity(name.len() + 2);
+    write_attribute(&mut out, name)?;
+    Ok(out)
 }
 
 fn is_identifier(name: &str) -> bool {

@@ -10,8 +10,10 @@ use std::fs;
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
-use crate::command::below;
 use serde::Serialize;
+
+use crate::command::below;
+use crate::file;
 
 /// Whose systemd runs a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -181,6 +183,9 @@ fn hierarchy(root: &Path) -> Option<PathBuf> {
         .find(|path| path.is_dir())
 }
 
+/// The largest file of a control group that is read, in bytes: a million processes.
+const MAX_LIST: u64 = 16 * 1024 * 1024;
+
 /// How deep slices may lie in slices; real ones have two or three levels.
 const DEPTH: usize = 6;
 
@@ -248,7 +253,7 @@ fn find(top: &Path, unit: &str, depth: usize) -> Option<PathBuf> {
 }
 
 fn has_processes(group: &Path, depth: usize) -> bool {
-    let lines = |name: &str| fs::read_to_string(group.join(name)).unwrap_or_default();
+    let lines = |name: &str| file::text(&group.join(name), MAX_LIST).unwrap_or_default();
     if let Some(populated) = lines("cgroup.events")
         .lines()
         .find_map(|line| line.strip_prefix("populated "))

@@ -21,7 +21,6 @@
 //! end and a stranger to take the port within it.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -31,6 +30,10 @@ use crate::command::below;
 use crate::sockets::{self, SocketsError};
 use crate::systemd::{Systemctl, SystemdError, UnitState};
 use crate::users;
+use crate::{file, holders};
+
+/// The largest `/proc/PID/cgroup` that is read, in bytes.
+const MAX_GROUP: u64 = 64 * 1024;
 
 /// Why an address is not known to be the declared container's.
 #[derive(Debug, thiserror::Error)]
@@ -148,36 +151,16 @@ fn takes(local: SocketAddr, address: SocketAddr) -> bool {
 /// The sockets that the processes of a control group and of those below it hold.
 fn inodes(root: &Path, group: &str) -> BTreeSet<u64> {
     let mut found = BTreeSet::new();
-    let Ok(processes) = fs::read_dir(below(root, Path::new("/proc"))) else {
+    let Ok((_, processes)) = holders::processes(root) else {
         return found;
     };
-    for process in processes.flatten() {
-        let is_process = process
-            .file_name()
-            .to_str()
-            .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()));
-        if !is_process {
-            continue;
-        }
+    for pid in processes {
+        let path = below(root, Path::new(&format!("/proc/{pid}/cgroup")));
         // One that has ended, or that this user may not look into, proves nothing.
-        let is_within = fs::read_to_string(process.path().join("cgroup"))
+        let is_within = file::text(&path, MAX_GROUP)
             .is_ok_and(|text| text.lines().any(|line| is_below(line, group)));
-        if !is_within {
-            continue;
-        }
-        for descriptor in fs::read_dir(process.path().join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let target = fs::read_link(descriptor.path()).unwrap_or_default();
-            found.extend(target.to_str().and_then(|target| {
-                target
-                    .strip_prefix("socket:[")?
-                    .strip_suffix(']')?
-                    .parse::<u64>()
-                    .ok()
-            }));
+        if is_within {
+            found.extend(holders::sockets(root, pid));
         }
     }
     found

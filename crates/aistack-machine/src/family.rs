@@ -4,8 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 
 use rustix::process::{Pid, Signal};
+
+use crate::file;
 
 /// What an idle program still reads and writes between two looks, in bytes: wake-ups of
 /// its threads, answers that keep a connection open.
@@ -38,6 +41,11 @@ pub fn kill(root: u32) {
     }
 }
 
+/// A small file of a process; none: of another user, or gone.
+fn proc_file(pid: u32, name: &str) -> Option<String> {
+    file::text(Path::new(&format!("/proc/{pid}/{name}")), 64 * 1024).ok()
+}
+
 struct Process {
     parent: u32,
     ticks: u64,
@@ -49,8 +57,8 @@ fn table() -> BTreeMap<u32, Process> {
     entries
         .filter_map(|entry| {
             let pid = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-            Some((pid, parse(&String::from_utf8_lossy(&stat))?))
+            let stat = proc_file(pid, "stat")?;
+            Some((pid, parse(&stat)?))
         })
         .collect()
 }
@@ -82,7 +90,7 @@ fn members(root: u32, table: &BTreeMap<u32, Process>) -> BTreeSet<u32> {
 
 /// None: of another user, or gone.
 fn bytes(pid: u32) -> Option<u64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let text = proc_file(pid, "io")?;
     let value = |key: &str| -> Option<u64> {
         text.lines()
             .find_map(|line| line.strip_prefix(key))?

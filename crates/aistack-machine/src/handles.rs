@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::cgroup::{self, Manager};
-use crate::file;
+use crate::{file, holders};
 
 /// How many processes are looked at, and how many files of each: more than any
 /// engine has.
@@ -49,26 +49,18 @@ impl Units {
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let mut units = Self::default();
-        let Ok(entries) = fs::read_dir(root.join("proc")) else {
+        let Ok((_, processes)) = holders::processes(root) else {
             return units;
         };
-        let processes = entries
-            .filter_map(Result::ok)
-            .filter(|entry| {
-                entry
-                    .file_name()
-                    .to_str()
-                    .is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_digit()))
-            })
-            .take(MAX_PROCESSES);
-        for process in processes {
+        for pid in processes.into_iter().take(MAX_PROCESSES) {
+            let process = root.join("proc").join(pid.to_string());
             // One that has ended meanwhile is none of the unit's.
-            let Some(unit) = unit_of(&process.path()) else {
+            let Some(unit) = unit_of(&process) else {
                 continue;
             };
             let handles = units.0.entry(unit).or_default();
             handles.processes += 1;
-            if look(&process.path(), handles).is_err() {
+            if look(&process, handles).is_err() {
                 handles.hidden += 1;
             }
         }

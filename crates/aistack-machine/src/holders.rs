@@ -13,10 +13,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use crate::command::below;
 use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
+
+use crate::command::below;
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -56,15 +57,7 @@ impl Holders {
     /// # Errors
     /// When `/proc` itself can't be listed.
     pub fn find(root: &Path, wanted: &[u64]) -> Result<Self, Errno> {
-        let proc = openat(
-            CWD,
-            below(root, Path::new("/proc")),
-            DIRECTORY,
-            Mode::empty(),
-        )?;
-        let mut all = Vec::new();
-        for_each_name(&proc, &mut |name| all.extend(number(name.to_bytes())))?;
-        all.sort_unstable();
+        let (proc, all) = processes(root)?;
         let mut wanted = wanted.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
@@ -139,6 +132,19 @@ impl Holders {
     pub(crate) fn told(&self, pid: u32) -> Option<&Told> {
         self.told.get(&pid)
     }
+}
+
+/// `/proc` below `root`, and the processes that it has, in order of their ids.
+///
+/// # Errors
+/// When it can't be listed.
+pub(crate) fn processes(root: &Path) -> Result<(OwnedFd, Vec<u32>), Errno> {
+    let path = below(root, Path::new("/proc"));
+    let proc = openat(CWD, path, DIRECTORY, Mode::empty())?;
+    let mut all = Vec::new();
+    for_each_name(&proc, &mut |name| all.extend(number(name.to_bytes())))?;
+    all.sort_unstable();
+    Ok((proc, all))
 }
 
 /// A file of some hundred bytes below an open directory, in as few system calls as

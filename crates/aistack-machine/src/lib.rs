@@ -6,6 +6,7 @@
 //! behind one module with typed answers ([`systemd`], [`podman`]).
 
 pub mod address;
+mod beginning;
 pub mod cdi;
 pub mod cgroup;
 pub mod command;
@@ -24,6 +25,7 @@ pub mod owner;
 pub mod ownership;
 pub mod podman;
 pub mod probe;
+pub mod runtime;
 pub mod scope;
 pub mod secret;
 pub mod sockets;
@@ -34,4 +36,4 @@ pub mod trusted;
 pub mod users;
 mod vocabulary;
 
-pub use vocabulary::{Backend, Protocol, Scope};
+pub use vocabulary::{Backend, Protocol, Scope, nullable};

@@ -4,8 +4,9 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::command::below;
 use rustix::fs::{Access, AtFlags, CWD};
+
+use crate::command::below;
 
 /// How many entries of `/dev/dri` are looked at.
 const MAX_ENTRIES: usize = 1024;

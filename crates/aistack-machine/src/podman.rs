@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::beginning::beginning;
 use crate::command::{self, Bounds, CommandError, Finished, extended_path, find};
 
 /// How long a question about the local storage may take; another podman that
@@ -75,6 +76,15 @@ impl Podman {
             None => command::run(command, input, QUESTION_LIMIT),
             Some(bounds) => command::run_bounded(command, input, bounds),
         }
+    }
+
+    /// The beginning of what a container wrote to its log, within `limit`.
+    ///
+    /// # Errors
+    /// Why it can't be read, in words.
+    pub fn log(&self, container: &str, limit: Duration) -> Result<String, String> {
+        let arguments = [OsStr::new("logs"), OsStr::new(container)];
+        beginning(self.command(&arguments), limit)
     }
 
     /// The container of that name; none: podman knows of none.

@@ -1,6 +1,5 @@
 //! Files that hold one secret each.
 
-use std::fmt::Write as _;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -223,11 +222,7 @@ fn random() -> io::Result<String> {
     if count != bytes.len() {
         return Err(io::Error::other("the kernel gave too few random bytes"));
     }
-    Ok(bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String doesn't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    }))
+    Ok(crate::text::hex(&bytes))
 }
 
 #[cfg(test)]

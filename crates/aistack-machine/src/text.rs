@@ -189,6 +189,17 @@ pub fn json(document: &str) -> String {
     shown
 }
 
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    let mut digits = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a String doesn't fail.
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
+}
+
 /// What the system said, without the number that Rust appends (`(os error 13)`).
 #[must_use]
 pub fn io(error: &std::io::Error) -> String {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Whose systemd and podman run something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -84,4 +84,18 @@ impl Backend {
     pub fn is_accelerated(self) -> bool {
         self != Self::Cpu
     }
+}
+
+/// A field that must be there, though its value may be `null`.
+///
+/// Without this serde takes a missing field for `null`; the schemas do not.
+///
+/// # Errors
+/// When the value is of another type.
+pub fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    Option::deserialize(deserializer)
 }

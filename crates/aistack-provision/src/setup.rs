@@ -5,16 +5,16 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use crate::postgres::Server;
-use crate::qdrant::{Found, QdrantError, declared};
 use aistack_machine::command::CommandError;
+use aistack_machine::command::search_path;
 use aistack_machine::podman::Podman;
 use aistack_machine::{complain, say, secret};
+use aistack_schema::Loaded;
 use aistack_schema::{Collection, Postgres, Qdrant, Service};
 
+use crate::postgres::Server;
+use crate::qdrant::{Found, QdrantError, declared};
 use crate::stores;
-use aistack_machine::command::search_path;
-use aistack_schema::Loaded;
 
 /// A service that has just become healthy may still restart once (a database ends its
 /// first initialisation so): a command is tried again before it has failed.

@@ -3,13 +3,14 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::postgres::Passwords;
 use aistack_machine::command::below;
 use aistack_machine::contained;
 use aistack_machine::secret::{self, SecretError};
 use aistack_machine::sqlite::SqliteError;
 use aistack_machine::systemd::Systemctl;
 use aistack_schema::{Integrity, Postgres, Service};
+
+use crate::postgres::Passwords;
 
 /// Where a program of the host reaches the port of that name. `Stack::problems` has
 /// seen that there is one.

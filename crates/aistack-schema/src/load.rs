@@ -3,10 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use aistack_machine::Scope;
 use aistack_machine::file::{self, ReadError};
 use serde::Deserialize;
-
-use aistack_machine::Scope;
 
 use crate::model::{SCHEMA, Stack};
 

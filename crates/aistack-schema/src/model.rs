@@ -6,22 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::{NonZeroU16, NonZeroU32};
 use std::path::PathBuf;
 
-use aistack_machine::{Backend, Protocol, Scope, address};
+use aistack_machine::{Backend, Protocol, Scope, address, nullable};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// The schema number that this program reads.
 pub const SCHEMA: u64 = 1;
-
-/// A field that must be there, though its value may be `null`.
-///
-/// Without this serde takes a missing field for `null`; the schema does not.
-fn nullable<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    Option::deserialize(deserializer)
-}
 
 /// What one scope of one host declared.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

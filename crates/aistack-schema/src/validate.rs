@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU16;
 use std::path::Path;
 
-use crate::model::{Collection, Model, Postgres, Probe, Qdrant, Service, Stack};
 use aistack_machine::{Protocol, Scope};
+
+use crate::model::{Collection, Model, Postgres, Probe, Qdrant, Service, Stack};
 
 impl Stack {
     /// Every contradiction, each with its place in the document; empty when there is none.

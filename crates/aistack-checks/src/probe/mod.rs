@@ -9,9 +9,8 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aistack_schema::Probe;
-
 use aistack_machine::probe::{get, postgres, redis, tcp};
+use aistack_schema::Probe;
 
 pub use aistack_machine::probe::{ProbeError, Well};
 

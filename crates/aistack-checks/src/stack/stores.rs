@@ -11,9 +11,8 @@ use aistack_machine::sqlite::{self, SqliteError};
 use aistack_machine::systemd::Systemctl;
 use aistack_provision::postgres::{Passwords, Seen, Server};
 use aistack_provision::qdrant::{Found as Held, declared};
-use aistack_schema::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
-
 use aistack_provision::{setup, stores};
+use aistack_schema::{Integrity, IntegrityKind, Postgres, PostgresDatabase, Qdrant, Service};
 
 use crate::finding::{Found, Kind};
 

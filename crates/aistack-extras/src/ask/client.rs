@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 use std::time::Duration;
 
+use aistack_machine::probe::client;
 use serde::{Deserialize, Serialize};
 use ureq::Agent;
 
@@ -134,15 +135,9 @@ struct Question<'a> {
 }
 
 fn agent(limit: Duration) -> Agent {
-    Agent::config_builder()
+    client()
         .timeout_global(Some(limit))
         .timeout_connect(Some(GREETING))
-        .http_status_as_error(false)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .proxy(None)
-        .user_agent(concat!("aistack/", env!("CARGO_PKG_VERSION")))
-        .max_idle_connections(0)
         .build()
         .new_agent()
 }

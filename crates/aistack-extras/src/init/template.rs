@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use aistack_facts::nix;
 use aistack_facts::{Facts, Firmware, Gpu, GpuVendor, System};
 use aistack_machine::Backend;
 
@@ -265,38 +266,12 @@ fn comment_text(text: &str) -> String {
         .collect()
 }
 
-/// A text as a Nix string.
+/// A text as a Nix string. What NUL ends, arguments and names of files, holds none.
 pub fn nix_string(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '$' => out.push_str("\\$"),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
+    nix::string(text).unwrap_or_default()
 }
 
 /// A checked name as an attribute: quoted where it is no identifier.
 fn attribute(name: &str) -> String {
-    let identifier = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '\''));
-    let keyword = matches!(
-        name,
-        "if" | "then" | "else" | "assert" | "with" | "let" | "in" | "rec" | "inherit" | "or"
-    );
-    if identifier && !keyword {
-        name.to_owned()
-    } else {
-        nix_string(name)
-    }
+    nix::attribute(name).unwrap_or_default()
 }

@@ -47,11 +47,7 @@ impl Installation {
         // As machine-id(5) asks: the id itself is shown to nobody.
         let machine = read("etc/machine-id");
         let digest = Sha256::digest(format!("aistack-prep {machine}"));
-        let id = digest.iter().take(6).fold(String::new(), |mut text, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let id = aistack_machine::text::hex(digest.get(..6).unwrap_or_default());
         let host = read("proc/sys/kernel/hostname");
         Self {
             host: if host.is_empty() {

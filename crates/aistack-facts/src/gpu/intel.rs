@@ -1,8 +1,9 @@
 //! Intel's cards: which of them oneAPI serves.
 
+use aistack_machine::Backend;
+
 use super::PROCESSING_ACCELERATOR;
 use crate::pci::PciDevice;
-use aistack_machine::Backend;
 
 /// What Intel's discrete GPUs run, and under which name.
 fn discrete(id: u16) -> Option<(Backend, &'static str)> {

@@ -14,9 +14,9 @@ mod choice;
 mod intel;
 mod nvidia;
 
-use crate::facter::Report;
 use aistack_machine::Backend;
 
+use crate::facter::Report;
 use crate::facts::{Amd, Gpu, GpuVendor};
 use crate::kfd::{self, Kfd};
 use crate::names;

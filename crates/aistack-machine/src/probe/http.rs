@@ -4,6 +4,8 @@
 use std::io::{self, Read};
 use std::time::Duration;
 
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
 use ureq::{Agent, Timeout};
 
 use super::{ProbeError, Stage, Well};
@@ -58,20 +60,27 @@ pub fn get(url: &str, limit: Duration) -> Result<Well, ProbeError> {
     })
 }
 
-fn agent(limit: Duration, body_limit: Duration) -> Agent {
+/// The settings of every HTTP client of this project: it follows no redirect, uses no
+/// proxy of the environment, keeps no connection, and takes each status for an answer.
+#[must_use]
+pub fn client() -> ConfigBuilder<AgentScope> {
     Agent::config_builder()
-        .timeout_global(Some(limit))
-        .timeout_recv_body(Some(body_limit))
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
         .proxy(None)
         .user_agent(concat!("aistack/", env!("CARGO_PKG_VERSION")))
+        .max_idle_connections(0)
+}
+
+fn agent(limit: Duration, body_limit: Duration) -> Agent {
+    client()
+        .timeout_global(Some(limit))
+        .timeout_recv_body(Some(body_limit))
         .max_response_header_size(MAX_HEAD)
         // A buffer that a head can fill is taken for the end of the connection.
         .input_buffer_size(2 * MAX_HEAD)
         .output_buffer_size(4 * 1024)
-        .max_idle_connections(0)
         .build()
         .new_agent()
 }

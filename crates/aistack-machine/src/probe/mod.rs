@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-pub use http::{Answer, Method, Request, exchange, get};
+pub use http::{Answer, Method, Request, client, exchange, get};
 pub use wire::{postgres, redis, tcp};
 
 /// A service that answered as a healthy one does.

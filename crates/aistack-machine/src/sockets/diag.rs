@@ -8,7 +8,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use crate::Protocol;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{
@@ -16,6 +15,7 @@ use rustix::net::{
 };
 
 use super::Socket;
+use crate::Protocol;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const REQUEST_AND_DUMP: u16 = 0x301;

@@ -4,10 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::SocketsError;
+use super::diag;
 use crate::Protocol;
 use crate::address::{self, Bound};
-
-use super::diag;
 
 /// One socket that waits for peers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,16 @@
 //! holds them against the configuration that the registry has for the image.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
+use aistack_machine::file;
 use serde::{Deserialize, Serialize};
 
 use crate::images::config::{Config, Difference};
 use crate::images::error::ContractError;
+
+/// The largest contract that is read, in bytes; a real one has some kilobytes.
+const MAX_BYTES: u64 = 1024 * 1024;
 
 /// The only schema number that is understood.
 const SCHEMA: u64 = 1;
@@ -351,9 +354,9 @@ impl Contract {
     /// # Errors
     /// When the file can't be read or isn't a contract.
     pub fn read(path: &Path) -> Result<Self, ContractError> {
-        let text = fs::read(path).map_err(|cause| ContractError::Unreadable {
+        let text = file::read(path, MAX_BYTES).map_err(|error| ContractError::Unreadable {
             path: path.to_owned(),
-            cause,
+            cause: error.into(),
         })?;
         Self::parse(path, &text)
     }

@@ -71,13 +71,7 @@ pub fn architecture() -> &'static str {
 
 /// A digest as lower-case hexadecimal digits.
 fn hex(digest: sha2::Sha256) -> String {
-    use std::fmt::Write as _;
-    let bytes = sha2::Digest::finalize(digest);
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String doesn't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    aistack_machine::text::hex(&sha2::Digest::finalize(digest))
 }
 
 /// Bytes as whole MiB, rounded up, for messages.

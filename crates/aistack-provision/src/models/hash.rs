@@ -1,6 +1,5 @@
 //! SHA-256 as text.
 
-use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -11,14 +10,7 @@ pub const BUFFER: usize = 256 * 1024;
 
 /// The digest as 64 lower-case hexadecimal digits.
 pub fn text(digest: Sha256) -> String {
-    digest
-        .finalize()
-        .iter()
-        .fold(String::new(), |mut text, byte| {
-            // Writing to a String doesn't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    aistack_machine::text::hex(&digest.finalize())
 }
 
 /// Feeds the rest of `file` to `digest`; how many bytes that were.

@@ -9,6 +9,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use aistack_machine::probe::client;
 use serde::Deserialize;
 use ureq::Agent;
 
@@ -100,13 +101,9 @@ impl Ollama {
     }
 
     fn agent(limit: Option<Duration>) -> Agent {
-        Agent::config_builder()
+        client()
             .timeout_global(limit)
             .timeout_connect(Some(ANSWER))
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .proxy(None)
-            .user_agent(concat!("aistack/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent()
     }

@@ -8,10 +8,11 @@
 //! to it.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use aistack_machine::file::{self, ReadError};
 use aistack_schema::PostgresDatabase;
 use refinery_core::Migration;
 use tokio_postgres::Error;
@@ -180,13 +181,13 @@ pub fn load(directory: &Path) -> Result<Steps, MigrationError> {
         if path.extension().is_none_or(|ending| ending != "sql") {
             continue;
         }
-        let mut text = String::new();
-        File::open(&path)
-            .and_then(|file| file.take(MOST + 1).read_to_string(&mut text))
-            .map_err(unreadable(&path))?;
-        if text.len() as u64 > MOST {
-            return Err(MigrationError::TooLarge { path });
-        }
+        let bytes = match file::read(&path, MOST) {
+            Ok(bytes) => bytes,
+            Err(ReadError::TooLong(_)) => return Err(MigrationError::TooLarge { path }),
+            Err(error) => return Err(unreadable(&path)(error.into())),
+        };
+        let text = String::from_utf8(bytes)
+            .map_err(|_| unreadable(&path)(io::ErrorKind::InvalidData.into()))?;
         let name = path.file_stem().and_then(|name| name.to_str());
         let migration = name
             .filter(|name| is_name(name))

@@ -4,12 +4,11 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aistack_schema::PostgresDatabase;
 use tokio_postgres::config::SslMode;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Error};
-
-use aistack_schema::PostgresDatabase;
 
 use crate::postgres::client::Client;
 use crate::postgres::{Server, SetupError, describe};

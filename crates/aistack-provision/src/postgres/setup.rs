@@ -1,6 +1,5 @@
 //! What `aistack setup` does on a server.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -108,13 +107,7 @@ impl Server<'_> {
     /// What psql reads. Hexadecimal digits need no quotes, and the server does the
     /// rest: psql has no parameters.
     fn new_password(&self) -> String {
-        let hex = |text: &str| {
-            text.bytes().fold(String::new(), |mut digits, byte| {
-                // Writing to a String doesn't fail.
-                let _ = write!(digits, "{byte:02x}");
-                digits
-            })
-        };
+        let hex = |text: &str| aistack_machine::text::hex(text.as_bytes());
         let text = |value: &str| {
             format!(
                 "pg_catalog.convert_from(pg_catalog.decode('{}', 'hex'), 'UTF8')",

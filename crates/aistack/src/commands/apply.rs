@@ -8,17 +8,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aistack_machine::command::CommandError;
+use aistack_machine::command::search_path;
 use aistack_machine::podman::Podman;
 use aistack_machine::systemd::{Systemctl, UnitState};
 use aistack_machine::users;
 use aistack_machine::{file, lock};
+use aistack_schema::Loaded;
 use aistack_schema::{Scope, Service};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Verdict;
-use aistack_machine::command::search_path;
-use aistack_schema::Loaded;
 
 /// Bring the running services to what stack.json declares
 ///

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use aistack_extras::ask::{AskError, Client, Key, Message, Role, candidates, nix, secrets, text};
 use aistack_machine::command::find;
+use aistack_machine::command::search_path;
 use aistack_machine::file::{self, ReadError};
+use aistack_machine::output::{self, parse_seconds};
 use aistack_machine::systemd::Systemctl;
 use aistack_machine::{contained, secret, users};
 use anyhow::{Context, Result, bail};
 
 use super::select::Selection;
 use crate::cli::Verdict;
-use aistack_machine::command::search_path;
-use aistack_machine::output::{self, parse_seconds};
 
 /// The largest file or question that is sent, in bytes: more does not fit into a model.
 const MAX_INPUT: u64 = 64 * 1024;

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 
 use aistack_gguf::{CacheType, Estimate, ModelShape, Settings, estimate, largest_context};
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE};
 use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::Verdict;
-use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE};
 
 /// Main memory that the estimate leaves to the rest of the system, in MiB.
 const SYSTEM_MIB: u64 = 1024;

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use aistack_machine::guard::{self, Backend};
+use aistack_schema::Loaded;
 use aistack_schema::Scope;
 use anyhow::{Result, bail};
 
 use crate::cli::Verdict;
-use aistack_schema::Loaded;
 
 /// Close the containers to other machines, other networks and other accounts
 ///

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use aistack_machine::command::search_path;
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, parse_seconds};
 use aistack_provision::models::{FetchError, Fetched, Settings, State, fetch, mib, state, verify};
+use aistack_schema::Loaded;
 use aistack_schema::Model;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::cli::Verdict;
-use aistack_machine::command::search_path;
-use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, parse_seconds};
-use aistack_schema::Loaded;
 
 /// Fetch the declared model files, and say which are there
 #[derive(Debug, clap::Args)]

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use aistack_machine::command::search_path;
 use aistack_machine::podman::Podman;
+use aistack_schema::Loaded;
 use anyhow::Result;
 
 use crate::cli::Verdict;
-use aistack_machine::command::search_path;
-use aistack_schema::Loaded;
 
 /// Remove the containers' network where it was made with other options
 ///

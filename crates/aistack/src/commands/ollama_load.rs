@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aistack_machine::command::search_path;
+use aistack_machine::output::parse_seconds;
 use aistack_machine::podman::Podman;
 use aistack_provision::models::{Ollama, with_tag};
+use aistack_schema::Loaded;
 use aistack_schema::{Probe, Service};
 use anyhow::{Result, bail};
 
 use super::select;
 use crate::cli::Verdict;
-use aistack_machine::command::search_path;
-use aistack_machine::output::parse_seconds;
-use aistack_schema::Loaded;
 
 /// The service that is asked.
 const SERVICE: &str = "ollama";

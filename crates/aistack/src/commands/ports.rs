@@ -7,17 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use aistack_checks::ports::{Declared, Row, Survey, Verdict as Fit};
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint};
 use aistack_machine::owner::{Owner, Seen, describe, holders_of};
 use aistack_machine::sockets::Socket;
 use aistack_machine::users;
+use aistack_schema::Loaded;
 use aistack_schema::{Protocol, Scope};
 use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::select::Selection;
 use crate::cli::Verdict;
-use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint};
-use aistack_schema::Loaded;
 
 /// How long `--wait-free` waits unless told.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -4,16 +4,16 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
+use aistack_machine::command::search_path;
+use aistack_machine::output::parse_seconds;
 use aistack_machine::podman::Podman;
 use aistack_machine::systemd::UnitState;
 use aistack_provision::images::{ArchiveError, Checked};
+use aistack_schema::Loaded;
 use aistack_schema::{Image, Service};
 use anyhow::Result;
 
 use crate::cli::Verdict;
-use aistack_machine::command::search_path;
-use aistack_machine::output::parse_seconds;
-use aistack_schema::Loaded;
 
 /// The longest wait between two attempts.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);

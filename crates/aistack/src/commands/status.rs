@@ -4,15 +4,15 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, span};
 use aistack_machine::systemd::UnitState;
+use aistack_schema::Loaded;
 use aistack_schema::{Image, Port, Protocol, Scope, Service};
 use anyhow::{Context, Result, anyhow};
 use serde::Serialize;
 
 use super::select::Selection;
 use crate::cli::Verdict;
-use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, span};
-use aistack_schema::Loaded;
 
 /// Show the units of the declared services, of the system and of the user
 #[derive(Debug, clap::Args)]

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use aistack_extras::portscan::{Claim, Duplicate, Problem, Report, ScanError, scan};
 use aistack_machine::Protocol;
+use aistack_machine::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
 use anyhow::Result;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::Verdict;
-use aistack_machine::output::{self, BAD, FAINT, GOOD, UNSURE, paint};
 
 /// Find ports that a tree of Nix files claims twice, without evaluating it
 ///
