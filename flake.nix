@@ -130,6 +130,11 @@
           ./modules/prep/nixos.nix
           withPackage
         ];
+        # The ledger alone: claims of the host and their conflicts, without the stack.
+        ledger.imports = [
+          ./modules/ledger/nixos.nix
+          { services.aiStack.ledger.active = lib.mkDefault true; }
+        ];
       };
 
       homeModules = {
@@ -148,6 +153,10 @@
           quadlet-nix.homeManagerModules.quadlet
           ./modules/prep/home.nix
           withPackage
+        ];
+        ledger.imports = [
+          ./modules/ledger/home.nix
+          { services.aiStack.ledger.active = lib.mkDefault true; }
         ];
       };
 

@@ -2,8 +2,8 @@
 # another's way -> the number of conflicts that the ledger finds (0).
 { lib }:
 let
-  util = import ../lib { inherit lib; };
-  ledger = import ../modules/stack/ledger.nix { inherit lib util; };
+  addresses = import ../lib/addresses.nix { inherit lib; };
+  ledger = import ../modules/ledger/conflicts.nix { inherit lib addresses; };
   base = i: {
     owner = "services.aiStack.s${toString i} (system)";
     option = "services.aiStack.s${toString i}";

@@ -43,7 +43,10 @@ let
   );
 in
 {
-  imports = [ ../stack ];
+  imports = [
+    ../ledger/home.nix
+    ../stack
+  ];
 
   config = lib.mkMerge [
     { services.aiStack.scope = "user"; }

@@ -29,13 +29,6 @@ let
     else
       { };
 
-  # Users whose configuration has claims, with or without a stack.
-  claiming =
-    if options ? home-manager then
-      filterAttrs (_: home: home.services.aiStack.ledger.active or false) config.home-manager.users
-    else
-      { };
-
   firewalld = config.networking.firewall.backend or "iptables" == "firewalld";
 
   usesDevices =
@@ -86,6 +79,7 @@ in
   imports = [
     ../stack
     ../gpu
+    ../ledger/nixos.nix
     ./engine.nix
     ./monitoring.nix
   ];
@@ -112,17 +106,6 @@ in
       # podman-user-wait-network-online.service), and since 25.05 nothing in NixOS wants it:
       # nixpkgs PR 365809.
       systemd.targets.network-online.wantedBy = [ "multi-user.target" ];
-    })
-
-    # A clash between a user's stack and the system concerns the host even where the
-    # system's own stack is disabled.
-    {
-      services.aiStack.ledger.active = mkIf (claiming != { }) true;
-    }
-    (mkIf cfg.ledger.active {
-      services.aiStack.ledger.claims =
-        concatLists (mapAttrsToList (_: home: home.services.aiStack.ledger.claims) claiming)
-        ++ import ./foreign.nix { inherit config lib; };
     })
 
     # The same for firewalld, which has zones in the place of rules for one interface:

@@ -153,13 +153,5 @@ let
     );
 in
 {
-  config.assertions = lib.mkMerge [
-    (mkIf cfg.ledger.active [
-      {
-        assertion = cfg.ledger.conflicts == [ ];
-        message = cfg.ledger.report;
-      }
-    ])
-    (mkIf cfg.enable (concatLists (mapAttrsToList withContract services)))
-  ];
+  config.assertions = mkIf cfg.enable (concatLists (mapAttrsToList withContract services));
 }

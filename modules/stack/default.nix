@@ -25,8 +25,6 @@ let
 
   util = import ../../lib { inherit lib; };
   gpu = import ./gpu.nix { inherit lib; };
-  ledger = import ./ledger.nix { inherit lib util; };
-  claims = import ./claims.nix { inherit lib; };
 
   enabled = map (name: cfg.${name}) cfg.enabledNames;
   # Whether the configuration sets anything of a service. A service that nobody sets is not
@@ -38,6 +36,7 @@ in
   imports = [
     ../contrib
     ../facts
+    ../ledger
     ../services
     ./assertions.nix
     ./models.nix
@@ -145,77 +144,6 @@ in
       description = "Host and owner of the stack.";
     };
 
-    ledger = {
-      active = mkOption {
-        type = types.bool;
-        internal = true;
-        default = cfg.enable;
-        defaultText = literalExpression "services.aiStack.enable";
-        description = "Whether the claims of this host are compared. Modules that are not part of the stack can claim ports and directories too.";
-      };
-      extra = mkOption {
-        type = types.listOf (
-          types.submodule {
-            options = {
-              port = mkOption {
-                type = types.port;
-                description = "Claimed port.";
-              };
-              protocol = mkOption {
-                type = types.enum [
-                  "tcp"
-                  "udp"
-                ];
-                default = "tcp";
-                description = "Protocol of the port.";
-              };
-              address = mkOption {
-                type = types.str;
-                default = "0.0.0.0";
-                description = "Address of the port.";
-              };
-              owner = mkOption {
-                type = types.str;
-                description = "Owner of the port, for messages.";
-              };
-            };
-          }
-        );
-        default = [ ];
-        example = literalExpression "[ { port = 8080; owner = \"the company's proxy\"; } ]";
-        description = "Ports that a program outside of this configuration uses.";
-      };
-      claims = mkOption {
-        type = types.listOf (types.attrsOf types.anything);
-        internal = true;
-        default = [ ];
-        description = "All claims of this host: ports, data directories and names.";
-      };
-      conflicts = mkOption {
-        type = types.listOf types.raw;
-        internal = true;
-        readOnly = true;
-        default = ledger.conflicts cfg.ledger.claims;
-        defaultText = lib.literalMD "computed";
-        description = "Pairs of claims that conflict.";
-      };
-      report = mkOption {
-        type = types.str;
-        internal = true;
-        readOnly = true;
-        default = ledger.report cfg.ledger.conflicts;
-        defaultText = lib.literalMD "computed";
-        description = "Message that lists all conflicts.";
-      };
-      table = mkOption {
-        type = types.str;
-        readOnly = true;
-        default = ledger.table cfg.ledger.claims;
-        defaultText = lib.literalMD "computed";
-        description = "The ledger as a table for reading: `nix eval --raw .#nixosConfigurations.HOST.config.services.aiStack.ledger.table`.";
-      };
-    };
-
     serviceNames = mkOption {
       type = types.listOf types.str;
       internal = true;
@@ -265,26 +193,15 @@ in
     {
       services.aiStack.interface = import ./interface.nix { inherit lib util; } cfg;
     }
-    (mkIf cfg.ledger.active {
-      services.aiStack.ledger.claims = map (
-        e:
-        e
-        // {
-          kind = "port";
-          option = "services.aiStack.ledger.extra";
-        }
-      ) cfg.ledger.extra;
-    })
     (mkIf cfg.enable {
       services.aiStack = {
         resolved = import ./resolve { inherit lib util cfg; };
         userFiles = lib.mergeAttrsList (map (service: service.userFiles) enabled);
-        ledger.claims =
-          claims.stack cfg.resolved
-          ++ claims.quadlet {
-            inherit (cfg) resolved;
-            inherit (config.virtualisation) quadlet;
-          };
+        ledger = {
+          inherit (cfg.identity) user;
+          ours = map (s: s.container) (lib.attrValues cfg.resolved.services);
+          claims = import ./claims.nix { inherit lib; } cfg.resolved;
+        };
       };
       assertions =
         # The assertions of services with a container are in assertions.nix.

@@ -9,7 +9,8 @@ let
     ;
 
   util = import ../../lib { inherit lib; };
-  ledger = import ../../modules/stack/ledger.nix { inherit lib util; };
+  addresses = import ../../lib/addresses.nix { inherit lib; };
+  ledger = import ../../modules/ledger/conflicts.nix { inherit lib addresses; };
 
   # The core alone, without NixOS around it: quick, and enough to test the core.
   core = coreIn "system";
@@ -206,6 +207,16 @@ let
       equal
       ;
   };
+  ledgerAlone = import ./ledger.nix {
+    inherit
+      lib
+      self
+      inputs
+      refuses
+      accepts
+      equal
+      ;
+  };
   facts = import ./facts.nix {
     inherit
       lib
@@ -229,6 +240,7 @@ gpu
 // contracts
 // isolation
 // facts
+// ledgerAlone
 // nixosTests
 // {
   # ── the ledger ──
@@ -483,7 +495,7 @@ gpu
       ];
   "reads published ports in podman's notation" =
     let
-      published = import ../../modules/stack/published.nix { inherit lib; };
+      published = import ../../modules/ledger/published.nix { inherit lib; };
       show = text: map (p: "${p.address} ${toString p.port} ${p.protocol}") (published text);
     in
     equal

@@ -231,7 +231,7 @@ in
       ];
   "host: Caddy without ports of its own claims none" =
     let
-      foreign = import ../../modules/nixos/foreign.nix {
+      foreign = import ../../modules/ledger/foreign.nix {
         inherit lib;
         config = {
           services = {

@@ -12,7 +12,7 @@ let
     ;
 
   inherit (config) services;
-  published = import ../stack/published.nix { inherit lib; };
+  published = import ./published.nix { inherit lib; };
 
   # Options that were removed throw when they are read.
   safely =

@@ -7,7 +7,7 @@
 #   name       domain (containers or networks of one podman), name
 #   gpu        slot; only shown here, gpu.nix compares the memory
 #   ids        of (user, group or both), start, size: a range of the host's ids
-{ lib, util }:
+{ lib, addresses }:
 let
   inherit (lib)
     concatLists
@@ -113,7 +113,7 @@ let
   short =
     c:
     {
-      port = "${util.bracket (c.address or "")}:${toString c.port or 0}/${c.protocol or ""}";
+      port = "${addresses.bracket (c.address or "")}:${toString c.port or 0}/${c.protocol or ""}";
       directory = c.path or "";
       name = "${c.domain or ""}:${c.name or ""}";
       gpu = c.slot or "";
@@ -127,9 +127,9 @@ in
   # claims -> [ { a, b } ]
   conflicts =
     claims:
-    grouped (c: "${c.protocol}/${toString c.port}") (a: b: util.addressesMeet a.address b.address) (
-      ofKind "port" claims
-    )
+    grouped (c: "${c.protocol}/${toString c.port}") (
+      a: b: addresses.addressesMeet a.address b.address
+    ) (ofKind "port" claims)
     ++ nested (ofKind "directory" claims)
     ++ overlapping (ofKind "ids" claims)
     ++ grouped (c: "${c.domain}/${c.name}") (_: _: true) (ofKind "name" claims);
