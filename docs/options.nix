@@ -1,9 +1,8 @@
-# The option reference, as Markdown: what all services share once, then what each has of
-# its own, then the machine made ready for AI-Optimizer. `tests/run render --update` writes
-# docs/options.md from it.
+# The option reference, as Markdown: options that all services share, options of single services,
+# and services.aiOptimizerPrep. `tests/run render --update` writes docs/options.md from it.
 { lib }:
 {
-  # The configuration of some host, for the names and ports of the services.
+  # The configuration of an example host, for the names and ports of the services.
   stack,
   options,
   prep,
@@ -34,7 +33,7 @@ let
   serviceOf = o: lib.head (lib.splitString "." (removePrefix root o.name));
   fieldOf = name: o: lib.head (lib.splitString "." (removePrefix "${root}${name}." o.name));
   ofService = name: filter (o: serviceOf o == name && o.name != "${root}${name}") all;
-  # What all services have is no service's own.
+  # Options that all services have are not listed for each service.
   common = lib.foldl' lib.intersectLists (lib.attrNames stack.${model}) (
     map (name: lib.attrNames stack.${name}) names
   );
@@ -43,7 +42,7 @@ let
   # Of any service.
   model = "qdrant";
   shared = filter (o: !(isOwn model o)) (ofService model);
-  # Fields for the authors of services, in a file of their own.
+  # Fields for the authors of services are declared in a separate file.
   isDefinition = o: lib.any (lib.hasSuffix "/service/definition.nix") (map toString o.declarations);
 
   folder =
@@ -77,29 +76,29 @@ in
 ''
   # Options
 
-  Written from the modules by `tests/run render --update`; a test holds the two equal.
+  `tests/run render --update` writes this page from the modules, and a test checks that it is current.
 
   ## The stack
 
   Below `services.aiStack`.
 
   ${concatMapStrings (entry root) (filter (o: !(lib.elem (serviceOf o) names)) all)}
-  ## What every service has
+  ## Options of every service
 
   Below `services.aiStack.<name>`.
 
   ${concatMapStrings (entry "${root}${model}.") (filter (o: !(isDefinition o)) shared)}
-  ## What a service says of itself
+  ## Fields of a service's module
 
-  Fields for those who write a service ([services.md](services.md)). Each is an option as well, so that a user can override it.
+  Fields for authors of services ([services.md](services.md)). Each field is also an option, so a user can override it.
 
   ${concatMapStrings (entry "${root}${model}.") (filter isDefinition shared)}
-  ## Each service
+  ## Options of single services
 ''
 + concatMapStrings service names
 + ''
 
-  ## Ready for AI-Optimizer
+  ## Preparation for AI-Optimizer
 
   Below `services.aiOptimizerPrep`, which [prep.md](prep.md) explains.
 

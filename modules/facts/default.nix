@@ -1,4 +1,4 @@
-# What the machine's hardware is: facts.json, as `aistack facts` writes it, in typed options.
+# The hardware facts of the machine: facts.json, as `aistack facts` writes it, as typed options.
 { config, lib, ... }:
 let
   cfg = config.services.aiStack;

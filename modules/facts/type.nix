@@ -14,7 +14,7 @@ let
   field =
     type: default: description:
     mkOption { inherit type default description; };
-  # null: the machine does not tell.
+  # null: the machine does not report the value.
   known = type: field (nullOr type) null;
   required = type: description: mkOption { inherit type description; };
 
@@ -23,7 +23,7 @@ let
     types.submoduleWith {
       inherit description;
       modules = [ { inherit options; } ];
-      # Every attribute is a field, also one with the name `config`.
+      # Every attribute is a field, even one named `config`.
       shorthandOnlyDefinesConfig = true;
     };
 
@@ -42,14 +42,14 @@ let
       "bmc"
       "other"
     ]) "Vendor; `virtual` for the card of a hypervisor, `bmc` for that of a management controller.";
-    backend = required (types.enum backends) "What inference engines can use the card with.";
+    backend = required (types.enum backends) "Backend with which inference engines can use the card.";
     reason = known text "Why that backend, in words.";
     class = known (types.strMatching "03[0-9a-f]{2}|1200") "PCI class and subclass: 0300 VGA, 0302 3D, 0380 display, 1200 processing accelerator.";
     pciId = known (types.strMatching "[0-9a-f]{4}:[0-9a-f]{4}") "PCI ids of vendor and device.";
-    name = known text "Name in hwdata's list of PCI ids, else in the driver's words.";
+    name = known text "Name in hwdata's list of PCI ids, else the driver's name for the card.";
     driver = known text "Kernel driver that is bound to the card.";
     integrated = known types.bool "Whether the card shares the processor's memory.";
-    vramMiB = known count "Memory of its own in MiB; null where it has none, or it is not known.";
+    vramMiB = known count "Size of the card's own memory in MiB. `null`: the card has none, or its size is not known.";
     vramReason = known text "Why `vramMiB` is null, in words.";
     architecture = known (types.enum [
       "tesla"
@@ -65,8 +65,8 @@ let
       "blackwell"
       "rubin"
     ]) "NVIDIA: generation of the chip.";
-    computeCapability = known (types.strMatching "[0-9]+\\.[0-9]") "NVIDIA: CUDA's number for what the chip can do.";
-    openKernelModule = known types.bool "NVIDIA: whether the open kernel modules run the card, which they do from Turing on.";
+    computeCapability = known (types.strMatching "[0-9]+\\.[0-9]") "NVIDIA: CUDA's compute capability of the chip.";
+    openKernelModule = known types.bool "NVIDIA: whether the open kernel modules support the card (Turing and later).";
     driverBranch =
       known
         (types.enum [
@@ -75,7 +75,7 @@ let
           "legacy_390"
           "legacy_340"
         ])
-        "NVIDIA: the last branch of drivers that runs the card, as nixpkgs names it; null: the current one.";
+        "NVIDIA: the last driver branch that supports the card, by its name in nixpkgs. `null`: the current branch.";
     gfxTarget = known (types.strMatching "gfx[0-9a-f]{3,5}") "AMD: name of the instruction set.";
   };
 
@@ -93,14 +93,14 @@ let
         "apple"
         "other"
       ]) "Vendor of the processor.";
-      model = known text "Name as the kernel prints it; on ARM the names of its kinds of core.";
+      model = known text "Name that the kernel prints; on ARM the names of the core types.";
       sockets = known count "Physical packages that are online.";
       cores = known count "Physical cores that are online, over all sockets.";
       threads = known count "Hardware threads that are online, over all sockets.";
       numaNodes = known count "NUMA nodes that have processors.";
       features =
         field (types.listOf text) [ ]
-          "Instruction set extensions that inference engines are built for.";
+          "Instruction set extensions for which inference engines have builds.";
     };
     memory.totalMiB = known types.ints.unsigned "Main memory that the kernel manages, in MiB, to the nearest 256.";
     gpus =
@@ -109,22 +109,22 @@ let
     primary = known (submodule "GPU and reason" {
       slot = required slot "PCI address of the card.";
       reason = known text "Why this card and not another, in words.";
-    }) "The card that defaults use; null where none accelerates inference.";
+    }) "The card that defaults use. `null`: no card accelerates inference.";
     backend = field (types.enum backends) "cpu" "Backend of the primary card, else `cpu`.";
     backendReason = known text "Why that backend, in words.";
     cdi.kinds =
       field (types.attrsOf (types.listOf text)) { }
-        "Devices that containers could ask for by a CDI name when the facts were written, by kind. Nothing is decided by it.";
+        "CDI names of devices that were available to containers when the facts were written, by kind. For information only.";
     firmware = known (types.enum [
       "uefi"
       "bios"
       "device-tree"
     ]) "How the machine boots.";
-    virtualisation = known (types.strMatching "none|kvm|qemu|vmware|hyperv|virtualbox|xen|microvm|other|container-[a-z0-9-]+") "What the machine runs in; `none` on hardware.";
+    virtualisation = known (types.strMatching "none|kvm|qemu|vmware|hyperv|virtualbox|xen|microvm|other|container-[a-z0-9-]+") "Virtual machine or container in which the machine runs; `none` on hardware.";
     cgroupVersion = known (types.enum [
       1
       2
-    ]) "Version of the cgroup hierarchy; 1 is also the hybrid one.";
+    ]) "Version of the cgroup hierarchy; 1 includes the hybrid hierarchy.";
     fileSystems = {
       root = known text "Type of the file system at `/`.";
       containers = known text "Type of the file system that holds `/var/lib/containers`.";
@@ -134,8 +134,8 @@ let
         "Users with at least 65536 subordinate user ids and as many group ids.";
   };
 
-  # Of a file in another version only the version, so that the assertion below speaks and not a
-  # field that only that version has.
+  # For a file of another version, only the version is read: the assertion below then reports it,
+  # and not a field that only that version has.
   read =
     value:
     let
