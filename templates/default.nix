@@ -25,7 +25,7 @@
   };
   prep = {
     path = ./prep;
-    description = "A machine made ready for a separately installed AI-Optimizer, for one user on any distribution";
+    description = "Preparation for a separately installed AI-Optimizer, for one user on any distribution";
     welcomeText = ''
       Next:
 
@@ -35,7 +35,7 @@
   };
   service = {
     path = ./service;
-    description = "A service of one's own, in twenty lines, for NixOS and Home Manager";
+    description = "Your own service in twenty lines, for NixOS and Home Manager";
     welcomeText = ''
       Next:
 

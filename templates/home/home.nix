@@ -1,9 +1,9 @@
-# Whose home it is.
+# The user and the home folder.
 {
   home = {
     username = "me";
     homeDirectory = "/home/me";
-    # The release that this home was begun with; it does not change with updates.
+    # The release with which this home was created. Do not change it with updates.
     stateVersion = "26.05";
   };
 

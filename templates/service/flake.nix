@@ -1,9 +1,9 @@
 {
-  description = "A service of one's own for aistack";
+  description = "A service for aistack";
 
   inputs.aistack.url = "github:aistack-nix/aistack";
 
-  # Import one of them next to aistack's own module; then `services.aiStack.hello` is there.
+  # Import one of them next to aistack's own module. It adds the options `services.aiStack.hello`.
   outputs =
     { aistack, ... }:
     {

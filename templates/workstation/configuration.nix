@@ -10,6 +10,6 @@
     extraGroups = [ "wheel" ];
   };
 
-  # The release that this machine was installed with; it does not change with updates.
+  # The release with which this machine was installed. Do not change it with updates.
   system.stateVersion = "26.05";
 }

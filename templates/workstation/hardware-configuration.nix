@@ -1,5 +1,5 @@
-# A stand-in that lets the configuration evaluate. Put the output of
-# `nixos-generate-config --show-hardware-config` on this machine in its place.
+# A placeholder, so that the configuration evaluates. Replace it with the output of
+# `nixos-generate-config --show-hardware-config` on this machine.
 {
   nixpkgs.hostPlatform = "x86_64-linux";
 
