@@ -8,3 +8,4 @@ pub mod prestart;
 pub mod probe;
 pub mod report;
 pub mod stack;
+pub mod tap;

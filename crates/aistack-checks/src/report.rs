@@ -4,6 +4,7 @@ use aistack_machine::output::{self, BAD, Cell, FAINT, GOOD, UNSURE, paint};
 use serde::Serialize;
 
 use crate::finding::{Check, Finding, Kind};
+use crate::tap;
 
 /// All lines, and how many are how.
 #[derive(Debug, Serialize)]
@@ -77,44 +78,26 @@ pub fn text(report: &Report) -> String {
     text
 }
 
-/// TAP version 14 (testanything.org): reasons as YAML blocks; JSON strings are YAML.
+/// TAP version 14.
 #[must_use]
 pub fn tap(report: &Report) -> String {
-    let escape = |text: &str| {
-        text.replace('\\', "\\\\")
-            .replace('#', "\\#")
-            .replace(['\n', '\r'], " ")
-    };
-    let quote = |text: &str| serde_json::Value::from(text).to_string();
-    let mut lines = vec![
-        "TAP version 14".to_owned(),
-        format!("1..{}", report.checks.len()),
-    ];
-    for (at, check) in report.checks.iter().enumerate() {
-        let word = match check.finding {
-            Finding::NotOk => "not ok",
-            Finding::Ok | Finding::Skipped => "ok",
-        };
-        let service = check.service.as_deref().unwrap_or("host");
-        let kind = match check.kind {
-            Kind::Host => String::new(),
-            kind => format!("{} ", kind.name()),
-        };
-        let name = format!("{} {service} {kind}{}", check.scope, check.subject);
-        let skip = match check.finding {
-            Finding::Skipped => format!(" # SKIP {}", escape(&check.message)),
-            Finding::Ok | Finding::NotOk => String::new(),
-        };
-        lines.push(format!("{word} {} - {}{skip}", at + 1, escape(&name)));
-        if check.finding == Finding::NotOk {
-            lines.push("  ---".to_owned());
-            lines.push(format!("  message: {}", quote(&check.message)));
-            if let Some(hint) = &check.hint {
-                lines.push(format!("  hint: {}", quote(hint)));
+    let lines: Vec<tap::Line<'_>> = report
+        .checks
+        .iter()
+        .map(|check| {
+            let service = check.service.as_deref().unwrap_or("host");
+            let kind = match check.kind {
+                Kind::Host => String::new(),
+                kind => format!("{} ", kind.name()),
+            };
+            tap::Line {
+                name: format!("{} {service} {kind}{}", check.scope, check.subject),
+                finding: check.finding,
+                message: &check.message,
+                hint: check.hint.as_deref(),
+                duration_ms: None,
             }
-            lines.push("  ...".to_owned());
-        }
-    }
-    lines.push(String::new());
-    lines.join("\n")
+        })
+        .collect();
+    tap::document(&lines, false)
 }

@@ -3,7 +3,6 @@
 //! Exit codes: 0 everything passed, 1 something failed, 2 could not run, 128 and the
 //! signal's number (130 for Ctrl-C) when it was asked to end early.
 
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use crate::report::{self, Report};
 use crate::run::{Done, Runner};
 use crate::scenario::Scenario;
 use crate::values::Values;
+use aistack_machine::output::print;
 use aistack_machine::{file, users};
 use aistack_schema::{Scope, Stack, default_path};
 use anyhow::{Context, Result, bail};
@@ -142,17 +142,6 @@ pub fn run() -> ExitCode {
             );
             ExitCode::from(2)
         }
-    }
-}
-
-fn print(text: &str) -> Result<()> {
-    let text = aistack_machine::text::coloured(text);
-    let mut out = anstream::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(error).context("the output could not be written")
-        }
-        _ => Ok(()),
     }
 }
 

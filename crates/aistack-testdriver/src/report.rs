@@ -2,15 +2,13 @@
 
 use std::time::Duration;
 
-use anstyle::{AnsiColor, Style};
+use aistack_checks::finding::Finding;
+use aistack_checks::tap;
+use aistack_machine::output::{BAD, GOOD, UNSURE};
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
-use crate::run::{Done, Finding};
-
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const UNSURE: Style = AnsiColor::Yellow.on_default();
+use crate::run::Done;
 
 /// All steps that were run, and their numbers.
 #[derive(Debug, Serialize)]
@@ -37,8 +35,8 @@ impl Report {
         let count = |finding| steps.iter().filter(|step| step.finding == finding).count();
         Self {
             schema: 1,
-            passed: count(Finding::Passed),
-            failed: count(Finding::Failed),
+            passed: count(Finding::Ok),
+            failed: count(Finding::NotOk),
             skipped: count(Finding::Skipped),
             interrupted,
             steps,
@@ -54,40 +52,21 @@ impl Report {
         )
     }
 
-    /// TAP version 14 (testanything.org): reasons as YAML blocks; JSON strings are YAML.
+    /// TAP version 14.
     #[must_use]
     pub fn tap(&self) -> String {
-        let mut lines = vec![
-            "TAP version 14".to_owned(),
-            format!("1..{}", self.steps.len()),
-        ];
-        for (at, step) in self.steps.iter().enumerate() {
-            let word = match step.finding {
-                Finding::Failed => "not ok",
-                Finding::Passed | Finding::Skipped => "ok",
-            };
-            let name = escape(&format!(
-                "{} / {} / {}",
-                step.scenario, step.group, step.name
-            ));
-            let message = step.message.as_deref().unwrap_or_default();
-            let skip = match step.finding {
-                Finding::Skipped => format!(" # SKIP {}", escape(message)),
-                Finding::Passed | Finding::Failed => String::new(),
-            };
-            lines.push(format!("{word} {} - {name}{skip}", at + 1));
-            lines.push("  ---".to_owned());
-            if step.finding == Finding::Failed {
-                lines.push(format!("  message: {}", serde_json::Value::from(message)));
-            }
-            lines.push(format!("  duration_ms: {}", step.duration_ms));
-            lines.push("  ...".to_owned());
-        }
-        if self.interrupted {
-            lines.push("Bail out! interrupted".to_owned());
-        }
-        lines.push(String::new());
-        lines.join("\n")
+        let lines: Vec<tap::Line<'_>> = self
+            .steps
+            .iter()
+            .map(|step| tap::Line {
+                name: format!("{} / {} / {}", step.scenario, step.group, step.name),
+                finding: step.finding,
+                message: step.message.as_deref().unwrap_or_default(),
+                hint: None,
+                duration_ms: Some(step.duration_ms),
+            })
+            .collect();
+        tap::document(&lines, self.interrupted)
     }
 
     /// `JUnit` XML: a suite a scenario. Without times of day.
@@ -105,8 +84,8 @@ impl Report {
             for step in self.steps.iter().filter(|step| step.scenario == name) {
                 let message = step.message.clone().unwrap_or_default();
                 let status = match step.finding {
-                    Finding::Passed => TestCaseStatus::success(),
-                    Finding::Failed => {
+                    Finding::Ok => TestCaseStatus::success(),
+                    Finding::NotOk => {
                         let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                         status.set_message(message);
                         status
@@ -128,18 +107,12 @@ impl Report {
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('\\', "\\\\")
-        .replace('#', "\\#")
-        .replace(['\n', '\r'], " ")
-}
-
 /// One line for people, as soon as the step is done.
 #[must_use]
 pub fn line(step: &Done) -> String {
     let (word, style) = match step.finding {
-        Finding::Passed => ("ok", GOOD),
-        Finding::Failed => ("NOT OK", BAD),
+        Finding::Ok => ("ok", GOOD),
+        Finding::NotOk => ("NOT OK", BAD),
         Finding::Skipped => ("skipped", UNSURE),
     };
     let message = step

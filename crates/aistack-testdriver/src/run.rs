@@ -9,8 +9,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use aistack_checks::finding::Finding;
 use aistack_machine::command::Bounds;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::machine::{Machine, StepError, lock};
 use crate::plan::{Need, Plan, Planned, PlannedGroup, Try};
@@ -27,18 +28,6 @@ const JOURNAL_LIMIT: Duration = Duration::from_secs(10);
 /// How long podman may take to name the containers that are there at the beginning.
 const LOOK_LIMIT: Duration = Duration::from_secs(30);
 
-/// What was found of a step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Finding {
-    /// As it should be.
-    Passed,
-    /// Not so.
-    Failed,
-    /// Nothing can be said.
-    Skipped,
-}
-
 /// One step that was run, or passed over.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -50,6 +39,7 @@ pub struct Done {
     /// Name of the step.
     pub name: String,
     /// What was found.
+    #[serde(serialize_with = "word")]
     pub finding: Finding,
     /// What was seen, where it did not pass.
     pub message: Option<String>,
@@ -57,6 +47,16 @@ pub struct Done {
     pub tries: u32,
     /// How long it took, in milliseconds.
     pub duration_ms: f64,
+}
+
+/// The word of a test for what was found.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn word<S: Serializer>(finding: &Finding, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match finding {
+        Finding::Ok => "passed",
+        Finding::NotOk => "failed",
+        Finding::Skipped => "skipped",
+    })
 }
 
 /// Runs plans on a machine.
@@ -133,7 +133,7 @@ impl Runner<'_> {
                 && !self.stopped()
             {
                 let outcome = Outcome {
-                    finding: Finding::Failed,
+                    finding: Finding::NotOk,
                     message: Some(too_long(begin.elapsed(), limit)),
                     tries: 1,
                     duration: begin.elapsed(),
@@ -176,7 +176,7 @@ impl Runner<'_> {
                     self.step(step, &self.stop)
                 }
             };
-            let failed = outcome.finding == Finding::Failed;
+            let failed = outcome.finding == Finding::NotOk;
             say(&group.name, &step.name, outcome);
             failed
         };
@@ -243,22 +243,22 @@ impl Runner<'_> {
         let (finding, message) = match result {
             Ok(()) => match planned.limit {
                 Some(limit) if duration > limit => {
-                    (Finding::Failed, Some(too_long(duration, limit)))
+                    (Finding::NotOk, Some(too_long(duration, limit)))
                 }
-                _ => (Finding::Passed, None),
+                _ => (Finding::Ok, None),
             },
             Err(StepError::Skipped(why)) => (Finding::Skipped, Some(why)),
             Err(StepError::Failed(why)) if stopped() => {
-                (Finding::Failed, Some(format!("interrupted; {why}")))
+                (Finding::NotOk, Some(format!("interrupted; {why}")))
             }
             Err(StepError::Failed(why)) if tries > 1 => (
-                Finding::Failed,
+                Finding::NotOk,
                 Some(format!(
                     "{why} (tried {tries} times in {:.1} s)",
                     duration.as_secs_f64()
                 )),
             ),
-            Err(StepError::Failed(why)) => (Finding::Failed, Some(why)),
+            Err(StepError::Failed(why)) => (Finding::NotOk, Some(why)),
         };
         Outcome {
             finding,

@@ -6,42 +6,15 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Machine, closed_port};
+use common::{Machine, answers, closed_port, respond};
 use serde_json::{Value, json};
-
-/// A server that does the same with each connection, once a request has come.
-fn server(answer: impl Fn(TcpStream, &str) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, answer) = (stream.unwrap(), answer.clone());
-            thread::spawn(move || {
-                let mut request = vec![0; 4096];
-                let mut count = stream.read(&mut request).unwrap_or_default();
-                let head = String::from_utf8_lossy(&request[..count]).to_lowercase();
-                // The body may come in a packet of its own.
-                if head.contains("content-length: ") && head.ends_with("\r\n\r\n") {
-                    count += stream.read(&mut request[count..]).unwrap_or_default();
-                }
-                request.truncate(count);
-                answer(stream, &String::from_utf8_lossy(&request));
-            });
-        }
-    });
-    address
-}
-
-fn answers(text: &'static str) -> SocketAddr {
-    server(move |mut stream, _| drop(stream.write_all(text.as_bytes())))
-}
 
 const JSON: &str = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-a: b\r\n\
     content-length: 41\r\n\r\n{\"items\":[{\"name\":\"one\"}],\"list\":[\"two\"]}";
@@ -111,7 +84,7 @@ fn an_answer_is_held_against_each_matcher() {
 #[test]
 fn method_headers_and_body_are_sent() {
     let machine = Machine::new();
-    let at = server(|mut stream, request| {
+    let at = respond(|mut stream, request| {
         let request = request.to_lowercase();
         let good = request.starts_with("patch /a?b=c ")
             && request.contains("x-key: secret")
@@ -136,7 +109,7 @@ fn method_headers_and_body_are_sent() {
 fn servers_that_misbehave_cost_their_time_out_and_no_more() {
     let machine = Machine::new();
     let garbage = answers("\u{1}\u{2} this is no HTTP \r\n\r\n");
-    let slow = server(|mut stream, _| {
+    let slow = respond(|mut stream, _| {
         for byte in JSON.bytes() {
             thread::sleep(Duration::from_millis(300));
             if stream.write_all(&[byte]).is_err() {
@@ -144,16 +117,16 @@ fn servers_that_misbehave_cost_their_time_out_and_no_more() {
             }
         }
     });
-    let endless = server(|mut stream, _| {
+    let endless = respond(|mut stream, _| {
         drop(stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n"));
         while stream.write_all(&[b'x'; 8192]).is_ok() {}
     });
-    let silent = server(|stream, _| {
+    let silent = respond(|stream, _| {
         thread::sleep(Duration::from_secs(30));
         drop(stream);
     });
     let refusing = SocketAddr::from(([127, 0, 0, 1], closed_port()));
-    let closing = server(|stream, _| drop(stream));
+    let closing = respond(|stream, _| drop(stream));
     let step = |at| json!({ "timeout": 1, "http": { "url": format!("http://{at}/") } });
     let start = Instant::now();
     let all = [garbage, slow, endless, silent, refusing, closing];
@@ -412,7 +385,7 @@ fn signalled(machine: &Machine, second: &Value, signal: rustix::process::Signal)
 
 #[test]
 fn a_signal_in_the_middle_cleans_up_and_the_exit_code_says_so() {
-    let silent = server(|stream, _| {
+    let silent = respond(|stream, _| {
         thread::sleep(Duration::from_secs(30));
         drop(stream);
     });
@@ -925,7 +898,7 @@ fn quick_asks_what_the_services_say_and_writes_nothing() {
 
 /// A server that wants `header: value`, and repeats what it was given.
 fn guarded(header: &'static str, value: &'static str) -> SocketAddr {
-    server(move |mut stream, request| {
+    respond(move |mut stream, request| {
         let given = request
             .lines()
             .filter_map(|line| line.split_once(": "))

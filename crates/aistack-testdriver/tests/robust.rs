@@ -6,14 +6,14 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::{Machine, each};
+use common::{Machine, answers, each, server};
 use serde_json::{Value, json};
 
 /// Runs steps; exit code, what was said, and how long it took.
@@ -27,28 +27,6 @@ fn outcome(command: &mut Command) -> (i32, String, Duration) {
     let mut text = String::from_utf8(output.stdout).unwrap();
     text += &String::from_utf8(output.stderr).unwrap();
     (output.status.code().unwrap(), text, begin.elapsed())
-}
-
-/// A server that does the same with each connection.
-fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let serve = serve.clone();
-            thread::spawn(move || serve(stream.unwrap()));
-        }
-    });
-    address
-}
-
-/// Writes `text` at once, reads on until the other side ends, and closes.
-fn answers(text: &'static [u8]) -> SocketAddr {
-    server(move |mut stream| {
-        let mut request = [0; 4096];
-        drop(stream.read(&mut request));
-        drop(stream.write_all(text));
-    })
 }
 
 /// Writes `text` over and over, a byte every 200 ms.

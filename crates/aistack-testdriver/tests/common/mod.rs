@@ -3,10 +3,12 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -167,4 +169,37 @@ fn said(command: &mut Command) -> (i32, String, String) {
 pub fn closed_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
+}
+
+/// A server that does the same with each connection.
+pub fn server(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let serve = serve.clone();
+            thread::spawn(move || serve(stream.unwrap()));
+        }
+    });
+    address
+}
+
+/// A server that does the same with each connection, once a request has come.
+pub fn respond(answer: impl Fn(TcpStream, &str) + Clone + Send + 'static) -> SocketAddr {
+    server(move |mut stream| {
+        let mut request = vec![0; 4096];
+        let mut count = stream.read(&mut request).unwrap_or_default();
+        let head = String::from_utf8_lossy(&request[..count]).to_lowercase();
+        // The body may come in a packet of its own.
+        if head.contains("content-length: ") && head.ends_with("\r\n\r\n") {
+            count += stream.read(&mut request[count..]).unwrap_or_default();
+        }
+        request.truncate(count);
+        answer(stream, &String::from_utf8_lossy(&request));
+    })
+}
+
+/// Answers each request with `text`, and closes.
+pub fn answers(text: &'static (impl AsRef<[u8]> + ?Sized + Sync)) -> SocketAddr {
+    respond(move |mut stream, _| drop(stream.write_all(text.as_ref())))
 }
