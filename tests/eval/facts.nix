@@ -83,7 +83,7 @@ in
     equal
       (map (facts: (read facts).memory.totalMiB) [
         ../../hosts/workstation/facts.json
-        "${../../hosts/workstation/facts.json}"
+        (toString ../../hosts/workstation/facts.json)
         workstation
       ])
       [

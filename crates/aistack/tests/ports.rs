@@ -7,6 +7,7 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,14 @@ fn declared(machine: &Machine, ports: &[(&str, u16)]) -> String {
     let service = with(service("a"), "/ports", json!(ports));
     let file = machine.stack(&stack(&[("a", service)]));
     file.to_str().unwrap().to_owned()
+}
+
+/// One test at a time. A program that another test starts has this process's sockets until its
+/// `exec`, so a port that was just closed is still taken, and a file that was just written is
+/// still open for writing.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A port that nobody has.
@@ -41,6 +50,7 @@ fn rows(report: &Value, port: u16) -> Vec<Value> {
 
 #[test]
 fn a_foreign_process_is_named_and_freeing_the_port_heals() {
+    let _alone = alone();
     let machine = Machine::new();
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let number = socket.local_addr().unwrap().port();
@@ -91,6 +101,7 @@ fn a_foreign_process_is_named_and_freeing_the_port_heals() {
 
 #[test]
 fn every_kind_of_socket_is_seen_once() {
+    let _alone = alone();
     let machine = Machine::new();
     let file = declared(&machine, &[]);
     let tcp4 = TcpListener::bind("127.0.0.3:0").unwrap();
@@ -124,6 +135,7 @@ fn every_kind_of_socket_is_seen_once() {
 
 #[test]
 fn what_another_user_hides_is_said_and_the_rest_is_right() {
+    let _alone = alone();
     if Command::new("id").arg("-u").output().unwrap().stdout != b"0\n" {
         eprintln!("skipped: only root can become another user");
         return;
@@ -158,6 +170,7 @@ fn what_another_user_hides_is_said_and_the_rest_is_right() {
 
 #[test]
 fn waiting_for_a_port() {
+    let _alone = alone();
     let machine = Machine::new();
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let number = socket.local_addr().unwrap().port();
@@ -194,6 +207,7 @@ fn waiting_for_a_port() {
 
 #[test]
 fn without_a_stack_what_listens_is_shown() {
+    let _alone = alone();
     let machine = Machine::new();
     for folder in ["root/proc/net", "root/etc"] {
         std::fs::create_dir_all(machine.path(folder)).unwrap();
@@ -216,6 +230,7 @@ fn without_a_stack_what_listens_is_shown() {
 
 #[test]
 fn bad_input() {
+    let _alone = alone();
     let machine = Machine::new();
     let broken = machine.write("broken.json", "{\"schema\": 1");
     let broken = broken.to_str().unwrap();
@@ -280,6 +295,7 @@ fn tree() -> Machine {
 
 #[test]
 fn a_scan_reports_duplicates_with_their_places() {
+    let _alone = alone();
     let machine = tree();
     let dir = machine.path("tree");
     let dir = dir.to_str().unwrap();
@@ -322,6 +338,7 @@ fn a_scan_reports_duplicates_with_their_places() {
 
 #[test]
 fn a_scan_without_duplicates() {
+    let _alone = alone();
     let machine = Machine::new();
     machine.write("tree/a.nix", "{ services.a.port = 1; }");
     let dir = machine.path("tree");
@@ -335,6 +352,7 @@ fn a_scan_without_duplicates() {
 
 #[test]
 fn help_says_what_counts() {
+    let _alone = alone();
     let machine = Machine::new();
     for (arguments, words) in [
         (
