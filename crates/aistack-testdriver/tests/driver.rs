@@ -575,9 +575,11 @@ fn secrets_are_podmans_and_show_nowhere() {
     bad("web-KEY shows in systemctl show, the journal");
     machine.write("journal", "");
     machine.write("all-units", "");
-    // In the way of a program that takes a password as an argument.
+    // In the way of a program that takes a password as an argument. It waits by itself: a
+    // `sleep` that it started would outlive it, and hold the output of the tests open.
     let mut process = Command::new("sh")
-        .args(["-c", "sleep 60; :", &value])
+        .args(["-c", "read -r line", &value])
+        .stdin(Stdio::piped())
         .spawn()
         .unwrap();
     bad("web-KEY shows in the list of processes");
